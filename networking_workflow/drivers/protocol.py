@@ -1,0 +1,67 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What a driver does for one resource, and what it may rely on while it does it.
+
+A call is made under the resource's keys: no other conductor works on anything that conflicts. It
+is made at least once: a conductor may die after the backend took the change and before the journal
+knew, and the next one calls again with the same task id. Hence every method is idempotent.
+"""
+
+import dataclasses
+import typing
+
+from networking_workflow.model import states, workflows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """The resource that one task is about."""
+
+    resource_type: str  #: for example ``port``
+    resource_id: str
+    operation: states.Operation
+    project_id: str = ""
+    workflow_id: str = ""
+    task_id: str = ""  #: the same in every attempt
+    snapshot: workflows.Snapshot | None = None  #: what capture kept (see ``model.workflows``)
+    applied: typing.Mapping[str, typing.Any] | None = None
+    """What this driver's last successful task of the resource returned; ``None`` at first.
+
+    Drivers that need an ``original`` (edge-triggered ones) take it from here.
+    """
+
+
+class Driver(typing.Protocol):
+    """One backend. Errors are those of ``model.errors.DriverError`` and below, nothing else."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that tasks carry, for ML2 drivers their alias."""
+
+    def handles(self, resource_type: str, operation: states.Operation) -> bool:
+        """Return whether a workflow of this kind has a task for this driver at all."""
+
+    def apply(self, target: Target) -> typing.Mapping[str, typing.Any] | None:
+        """Make the backend hold the current rows of the resource; the row exists.
+
+        The return value is kept and handed to the next task as ``Target.applied``.
+
+        :raises BackendUnreachable: no connection; spends no attempt.
+        :raises TransientFailure: trying again may help.
+        :raises PermanentFailure: trying again cannot help; ``BackendDiffers`` names differences.
+        :raises MissingReference: the backend lacks something that the resource refers to.
+        """
+
+    def delete(self, target: Target) -> None:
+        """Make the backend forget the resource, whose row is gone; absent is a success.
+
+        :raises DriverError: as for :meth:`apply`; ``StillReferred`` where another resource in the
+            backend still refers to it.
+        """
+
+    def probe(self) -> None:
+        """Return if the backend can be reached; within a few seconds at most.
+
+        :raises BackendUnreachable: otherwise.
+        """

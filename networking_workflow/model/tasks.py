@@ -1,0 +1,37 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""One step of a workflow: what the plan asks for and how it came out."""
+
+import dataclasses
+
+from networking_workflow.model import failures, states
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedTask:
+    """One driver that a workflow calls; ``name`` is unique within the workflow."""
+
+    name: str  #: for example "ovn"
+    driver: str
+    position: int  #: order within the lane, from 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StartedTask:
+    """A planned task with its durable identity; the id is the same in every attempt."""
+
+    id: str
+    name: str
+    driver: str
+    state: states.TaskState  #: SUCCESS: an earlier attempt finished it and nothing came since
+    attempts: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TaskResult:
+    """How one attempt of a task ended."""
+
+    id: str
+    state: states.TaskState
+    failure: failures.Failure | None = None
