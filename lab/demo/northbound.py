@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What OVN's northbound database holds, read with ``ovn-nbctl`` alone."""
+
+import dataclasses
+import json
+import typing
+
+Row = dict[str, typing.Any]
+
+TABLES = ("Logical_Switch", "Logical_Switch_Port", "DHCP_Options", "Port_Group", "ACL")
+
+
+def _value(raw: typing.Any) -> typing.Any:
+    """Return an OVSDB JSON value (RFC 7047, 5.1) as plain Python: sets as sets, maps as dicts."""
+    if not isinstance(raw, list):
+        return raw
+    kind, body = raw
+    if kind == "uuid":
+        return body
+    if kind == "set":
+        return frozenset(_value(item) for item in body)
+    return {_value(key): _value(item) for key, item in body}
+
+
+def as_set(value: typing.Any) -> frozenset[typing.Any]:
+    """Return a column of up to many values as a set, however OVSDB chose to write it."""
+    return value if isinstance(value, frozenset) else frozenset({value})
+
+
+@dataclasses.dataclass(frozen=True)
+class Northbound:
+    """One reading: rows by table and row UUID."""
+
+    tables: dict[str, dict[str, Row]]
+
+    def rows(self, table: str) -> list[Row]:
+        """Return the rows of one table."""
+        return list(self.tables[table].values())
+
+    def named(self, table: str, name: str) -> Row | None:
+        """Return the row of that name, if there is one."""
+        return next((row for row in self.rows(table) if row["name"] == name), None)
+
+
+def read(nbctl: typing.Callable[..., str]) -> Northbound:
+    """Read every table that the comparison needs; ``nbctl`` runs ``ovn-nbctl`` with arguments."""
+    tables: dict[str, dict[str, Row]] = {}
+    for table in TABLES:
+        answer = json.loads(nbctl("--format=json", "list", table))
+        rows = [
+            dict(zip(answer["headings"], map(_value, values), strict=True))
+            for values in answer["data"]
+        ]
+        tables[table] = {row["_uuid"]: row for row in rows}
+    return Northbound(tables)
