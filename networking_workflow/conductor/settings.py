@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What a conductor is told by value; the edges read it from the configuration."""
+
+import dataclasses
+import random
+import socket
+
+from networking_workflow.model import retry
+
+#: Longest path of a unix socket on Linux, in bytes.
+_MAX_SOCKET_PATH = 107
+#: Length of a socket's name in ``wakeup_dir``: a separator, 32 hex digits and a suffix.
+_SOCKET_NAME = 1 + 32 + len(".wake")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ConductorSettings:
+    """How one conductor works.
+
+    :raises ValueError: if a number is out of range or ``wakeup_dir`` is too long for a socket.
+    """
+
+    host: str = dataclasses.field(default_factory=socket.gethostname)
+    workers: int = 4  #: threads that run workflows
+    lease_s: float = 30.0  #: seconds without renewal after which others take over
+    poll_s: float = 1.0  #: longest time in seconds between two looks for work nobody hinted at
+    retry: retry.RetryPolicy = dataclasses.field(default_factory=retry.RetryPolicy)
+    drain_s: float = 20.0  #: seconds that running workflows get to finish at a stop
+    chores_s: float = 15.0  #: seconds between two rounds of chores; varied by half
+    probe_s: float = 2.0  #: seconds between two probes of an unreachable backend; varied by half
+    wakeup_dir: str | None = None  #: folder of the hint sockets; None: hints of this process only
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"A conductor needs at least 1 worker, not {self.workers}.")
+        for name in ("lease_s", "poll_s", "chores_s", "probe_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0 seconds, not {getattr(self, name)}.")
+        if self.drain_s < 0:
+            raise ValueError(f"drain_s must be at least 0 seconds, not {self.drain_s}.")
+        if self.wakeup_dir and len(self.wakeup_dir.encode()) + _SOCKET_NAME > _MAX_SOCKET_PATH:
+            raise ValueError(
+                f"wakeup_dir {self.wakeup_dir!r} is too long for sockets in it: at most "
+                f"{_MAX_SOCKET_PATH - _SOCKET_NAME} bytes."
+            )
+
+    @property
+    def renew_s(self) -> float:
+        """Return the seconds between two renewals: two may fail before the lease is over."""
+        return self.lease_s / 3
+
+
+def jittered_s(interval_s: float) -> float:
+    """Return half to all of ``interval_s``, so that conductors do not beat in step."""
+    return random.uniform(0.5, 1.0) * interval_s
