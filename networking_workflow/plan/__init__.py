@@ -1,4 +1,4 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""From a workflow to what must be held (keys) and what must be called (flows)."""
+"""From captured changes to what has to be held and done: keys, and flows of tasks. Pure."""
