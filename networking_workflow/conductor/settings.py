@@ -7,7 +7,7 @@ import dataclasses
 import random
 import socket
 
-from networking_workflow.model import retry
+from networking_workflow.model.retry import RetryPolicy
 
 #: Longest path of a unix socket on Linux, in bytes.
 _MAX_SOCKET_PATH = 107
@@ -26,7 +26,7 @@ class ConductorSettings:
     workers: int = 4  #: threads that run workflows
     lease_s: float = 30.0  #: seconds without renewal after which others take over
     poll_s: float = 1.0  #: longest time in seconds between two looks for work nobody hinted at
-    retry: retry.RetryPolicy = dataclasses.field(default_factory=retry.RetryPolicy)
+    retry: RetryPolicy = dataclasses.field(default_factory=RetryPolicy)
     drain_s: float = 20.0  #: seconds that running workflows get to finish at a stop
     chores_s: float = 15.0  #: seconds between two rounds of chores; varied by half
     probe_s: float = 2.0  #: seconds between two probes of an unreachable backend; varied by half

@@ -1,0 +1,43 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Who may read what: projects their own workflows and tasks, admins all of them and the causes."""
+
+from neutron_lib.policy import rules as lib_rules
+from oslo_policy import policy
+
+#: Fields that carry a driver's own words or a host's name, by resource.
+ADMIN_FIELDS = {
+    "workflow": ("failure_detail",),
+    "task": ("failure_detail", "host"),
+}
+
+
+def list_rules() -> list[policy.RuleDefault]:
+    """Return every rule, for Neutron and for the sample generators."""
+    rules: list[policy.RuleDefault] = []
+    for resource, fields in ADMIN_FIELDS.items():
+        operations = [
+            {"method": "GET", "path": f"/{resource}s"},
+            {"method": "GET", "path": f"/{resource}s/{{id}}"},
+        ]
+        rules.append(
+            policy.DocumentedRuleDefault(
+                name=f"get_{resource}",
+                check_str=lib_rules.ADMIN_OR_PROJECT_READER,
+                scope_types=["project"],
+                description=f"Get a {resource} of one's own project, or list them",
+                operations=operations,
+            )
+        )
+        rules.extend(
+            policy.DocumentedRuleDefault(
+                name=f"get_{resource}:{field}",
+                check_str=lib_rules.ADMIN,
+                scope_types=["project"],
+                description=f"Get the attribute {field} of a {resource}",
+                operations=operations,
+            )
+            for field in fields
+        )
+    return rules

@@ -1,0 +1,231 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""The group [workflow]: every option with its unit, limits and effect, and one-line errors."""
+
+import collections.abc
+import os
+import pathlib
+import typing
+
+from oslo_config import cfg
+
+from networking_workflow.conductor import settings
+from networking_workflow.model import errors, retry
+
+GROUP = "workflow"
+
+EMBEDDED = "embedded"
+SEPARATE = "separate"
+
+OPTIONS: tuple[cfg.Opt, ...] = (
+    cfg.StrOpt(
+        "conductor",
+        default=EMBEDDED,
+        choices=[
+            (EMBEDDED, "as threads of each neutron-api process; for one API worker per host"),
+            (SEPARATE, "in neutron-workflow-conductor processes of their own"),
+        ],
+        help="Where workflows run. With 'separate' the API only records them: start at least one "
+        "neutron-workflow-conductor, or every change stays PENDING.",
+    ),
+    cfg.IntOpt(
+        "workers",
+        default=4,
+        min=1,
+        max=64,
+        help="Threads per conductor that run workflows. A thread spends most of its time in "
+        "Neutron's own Python code, so 2 to 4 fill a processor core; for more, start more "
+        "conductors. Each thread may use one database connection more.",
+    ),
+    cfg.FloatOpt(
+        "lease_s",
+        default=30.0,
+        min=3.0,
+        max=3600.0,
+        help="Seconds without a sign of life after which other conductors take over what a "
+        "conductor was running. Renewed three times as often. Lower: faster take-over after a "
+        "crash; higher: longer pauses of a conductor do no harm.",
+    ),
+    cfg.FloatOpt(
+        "poll_s",
+        default=1.0,
+        min=0.5,
+        max=60.0,
+        help="Seconds between two looks of an idle conductor for work that no wake-up hint "
+        "announced: one cheap statement each, varied at random between half and all of it. The "
+        "longest delay when hints are lost, not the usual one.",
+    ),
+    cfg.IntOpt(
+        "attempts",
+        default=8,
+        min=1,
+        max=1000,
+        help="How often a workflow is tried, the first time included, before it is FAILED and "
+        "waits for an operator or a later change of the resource. A backend that cannot be reached "
+        "at all spends no attempt.",
+    ),
+    cfg.FloatOpt(
+        "first_delay_s",
+        default=1.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds before the second attempt; each further delay is twice the one before, and "
+        "varied at random between half and all of it.",
+    ),
+    cfg.FloatOpt(
+        "max_delay_s",
+        default=300.0,
+        min=0.0,
+        max=86400.0,
+        help="Longest delay between two attempts, in seconds. At least first_delay_s.",
+    ),
+    cfg.FloatOpt(
+        "chores_s",
+        default=15.0,
+        min=1.0,
+        max=3600.0,
+        help="Seconds between two rounds of a conductor's chores (taking over what a lost "
+        "conductor ran, waking what was left waiting); varied at random between half and all of "
+        "it.",
+    ),
+    cfg.FloatOpt(
+        "probe_s",
+        default=2.0,
+        min=0.5,
+        max=600.0,
+        help="Seconds between two attempts to reach a backend that could not be reached; varied "
+        "at random between half and all of it. Its workflows go on at the first success.",
+    ),
+    cfg.IntOpt(
+        "ovsdb_timeout_s",
+        default=10,
+        min=1,
+        max=600,
+        help="Seconds that a conductor waits for one OVN database transaction; then the connection "
+        "is dropped, and the workflow goes on when the database answers again. It takes the place "
+        "of [ovn] ovsdb_connection_timeout in conductors, whose default holds a thread up for "
+        "minutes.",
+    ),
+    cfg.StrOpt(
+        "wakeup_dir",
+        default="$state_path/workflow",
+        help="Folder for the sockets through which API processes wake the conductors of the same "
+        "host (one datagram after a commit). All of them need to write to it; a path of at most 69 "
+        "bytes. The hint only saves time: without it conductors find work within poll_s. Empty: "
+        "only an embedded conductor gets hints.",
+    ),
+    cfg.FloatOpt(
+        "drain_s",
+        default=20.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds that a conductor which is told to stop lets running workflows finish; what "
+        "still runs then is handed back, and another conductor does it. Keep it below the time "
+        "after which your service manager kills.",
+    ),
+)
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register the group; a second time changes nothing."""
+    conf.register_opts(OPTIONS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Return the options as oslo-config-generator wants them."""
+    return [(GROUP, list(OPTIONS))]
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Read every option once.
+
+    :raises ConfigurationError: one line with the option, its value, where it is written and what
+        is allowed; also for an option name that does not exist, which oslo.config would ignore.
+    """
+    written = _written(conf)
+    known = {option.name: option for option in OPTIONS}
+    for name, (value, place) in written.items():
+        if name not in known:
+            raise errors.ConfigurationError(
+                f"{place}: [{GROUP}] {name} = {value}: there is no such option; "
+                f"the group has {', '.join(known)}."
+            )
+    for name, option in known.items():
+        try:
+            getattr(conf[GROUP], option.dest)
+        except (ValueError, cfg.Error) as error:
+            value, place = written.get(name, (str(option.default), "default"))
+            raise errors.ConfigurationError(
+                f"{place}: [{GROUP}] {name} = {value}: it must be {_allowed(option)}."
+            ) from error
+    group = conf[GROUP]
+    if group.max_delay_s < group.first_delay_s:
+        raise errors.ConfigurationError(
+            f"[{GROUP}] max_delay_s = {group.max_delay_s:g} is below first_delay_s = "
+            f"{group.first_delay_s:g}: it must be at least that many seconds."
+        )
+
+
+def _written(conf: cfg.ConfigOpts) -> dict[str, tuple[str, str]]:
+    """Return ``{option: (value as written, place)}`` of the group, the place that counts last."""
+    written: dict[str, tuple[str, str]] = {}
+    for path in _files(conf):
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(str(path), sections).parse()
+        for section, assignments in sections.items():
+            if section.lower() == GROUP:
+                written |= {name: (values[-1], str(path)) for name, values in assignments.items()}
+    for option in OPTIONS:
+        variable = f"OS_{GROUP}__{option.name}".upper()
+        if variable in os.environ:
+            written[option.name] = (os.environ[variable], f"environment {variable}")
+    return written
+
+
+def _files(conf: cfg.ConfigOpts) -> collections.abc.Iterator[pathlib.Path]:
+    """Yield the files that were read, in the order in which later ones win."""
+    for name in conf.config_file or ():
+        yield pathlib.Path(name)
+    for folder in conf.config_dirs:
+        yield from sorted(pathlib.Path(folder).glob("*.conf"))
+
+
+def _allowed(option: cfg.Opt) -> str:
+    """Say in words which values an option takes."""
+    choices = getattr(option.type, "choices", None)
+    if choices:
+        return "one of " + ", ".join(choices)
+    kinds: dict[type[typing.Any], str] = {cfg.IntOpt: "a whole number", cfg.FloatOpt: "a number"}
+    kind = kinds.get(type(option), "a text")
+    if option.type.__class__.__name__ in {"Integer", "Float"}:
+        unit = " of seconds" if option.name.endswith("_s") else ""
+        return f"{kind}{unit} from {option.type.min:g} to {option.type.max:g}"
+    return kind
+
+
+def conductor_settings(conf: cfg.ConfigOpts) -> settings.ConductorSettings:
+    """Return what a conductor of this process is told.
+
+    :raises ConfigurationError: as :func:`check`.
+    """
+    check(conf)
+    group = conf[GROUP]
+    try:
+        return settings.ConductorSettings(
+            host=conf.host,
+            workers=group.workers,
+            lease_s=group.lease_s,
+            poll_s=group.poll_s,
+            retry=retry.RetryPolicy(
+                attempts=group.attempts,
+                first_delay_s=group.first_delay_s,
+                max_delay_s=group.max_delay_s,
+            ),
+            drain_s=group.drain_s,
+            chores_s=group.chores_s,
+            probe_s=group.probe_s,
+            wakeup_dir=group.wakeup_dir or None,
+        )
+    except ValueError as error:
+        raise errors.ConfigurationError(f"[{GROUP}] {error}") from error
