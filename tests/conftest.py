@@ -1,0 +1,35 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Servers and databases for tests. A server is started when the first test asks for it."""
+
+import collections.abc
+
+import pytest
+
+from lab.databases import pool
+
+
+@pytest.fixture(scope="session")
+def database_pool() -> collections.abc.Iterator[pool.Pool]:
+    """Servers of all kinds, for tests that choose one themselves."""
+    lender = pool.Pool()
+    yield lender
+    lender.close()
+
+
+@pytest.fixture(params=list(pool.KINDS))
+def blank_database(
+    request: pytest.FixtureRequest, database_pool: pool.Pool
+) -> collections.abc.Iterator[pool.Database]:
+    """On every kind of server: a database without tables; for tests that make or alter tables."""
+    with database_pool.blank(request.param) as database:
+        yield database
+
+
+@pytest.fixture(params=list(pool.KINDS))
+def journal_database(request: pytest.FixtureRequest, database_pool: pool.Pool) -> pool.Database:
+    """On every kind of server: a database with the journal's tables, all of them empty."""
+    from networking_workflow.journal import schema
+
+    return database_pool.empty(request.param, "journal", schema.create_all)

@@ -1,0 +1,8 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""``wait_until(predicate, deadline_s, what)``: the only way in which tests wait."""
+
+from lab.waiting import DeadlinePassed, wait_until
+
+__all__ = ["DeadlinePassed", "wait_until"]
