@@ -118,6 +118,7 @@ class Node:
             database=database,
             autocommit=True,
             connect_timeout=5,
+            ssl_disabled=True,
         )
 
     def query(self, *statements: str) -> list[tuple[typing.Any, ...]]:
