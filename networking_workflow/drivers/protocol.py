@@ -65,3 +65,35 @@ class Driver(typing.Protocol):
 
         :raises BackendUnreachable: otherwise.
         """
+
+
+@typing.runtime_checkable
+class Probing(typing.Protocol):
+    """What a mechanism driver may offer besides ML2's interface: is the backend there?
+
+    Neutron never calls it. Without it, workflows that met ``BackendUnreachable`` are tried again
+    after a delay instead of when the backend is back.
+    """
+
+    def probe(self) -> None:
+        """Return if the backend can be reached; within a few seconds at most.
+
+        :raises Exception: of any class that ``drivers.foreign`` knows, otherwise.
+        """
+
+
+@typing.runtime_checkable
+class Observing(typing.Protocol):
+    """What a mechanism driver may offer besides ML2's interface: what does the backend hold?
+
+    Neutron never calls it. With it, a task ends in SUCCESS only if what was read back is what was
+    meant; without it, "no exception" is all that is known.
+    """
+
+    def observe(
+        self, resource_type: str, resource_id: str
+    ) -> typing.Mapping[str, typing.Any] | None:
+        """Return what the backend holds of a network, subnet or port, as JSON; None: nothing."""
+
+    def desired(self, resource_type: str, context: typing.Any) -> typing.Mapping[str, typing.Any]:
+        """Return the fields of :meth:`observe` that matter, as ML2's context wants them."""

@@ -1,0 +1,284 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""ML2's driver contexts, built again from today's rows or from a snapshot.
+
+A driver cannot tell them from those of ML2: they are ML2's own classes. Everything is built from
+plain JSON values, because what a driver last applied is kept as JSON and becomes ``original``.
+"""
+
+import dataclasses
+import typing
+
+from neutron.db import segments_db
+from neutron.objects import ports as port_objects
+from neutron.plugins.ml2 import driver_context, models
+from neutron_lib import constants
+from neutron_lib import context as neutron_context
+from neutron_lib.api.definitions import portbindings
+from neutron_lib.db import api as db_api
+from oslo_serialization import jsonutils
+
+from networking_workflow.model import running, workflows
+
+Json = dict[str, typing.Any]
+
+_NOT_BOUND = (portbindings.VIF_TYPE_UNBOUND, portbindings.VIF_TYPE_BINDING_FAILED)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """A network's API dict and its segments, dynamic ones included."""
+
+    current: Json
+    segments: list[Json]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """One binding of a port: columns of its row, and of its binding levels' rows."""
+
+    binding: Json
+    levels: list[Json]
+
+    @property
+    def host(self) -> str:
+        """Return the host, "" if there is none."""
+        return str(self.binding.get("host") or "")
+
+    @property
+    def is_bound(self) -> bool:
+        """Return whether a driver has bound it."""
+        return self.binding["vif_type"] not in _NOT_BOUND
+
+    def unbound(self) -> "Place":
+        """Return it as it was before a driver bound it, on the same host."""
+        unbound = {"vif_type": portbindings.VIF_TYPE_UNBOUND, "vif_details": ""}
+        return Place(binding=self.binding | unbound, levels=[])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Port:
+    """A port's API dict and its places: one, but for distributed ports one a host."""
+
+    current: Json
+    places: list[Place]
+
+    @property
+    def is_distributed(self) -> bool:
+        """Return whether drivers get one context a host, as for interfaces of DVR routers."""
+        return bool(self.current["device_owner"] == constants.DEVICE_OWNER_DVR_INTERFACE)
+
+    def unbound(self) -> "Port":
+        """Return it as it was before a driver bound it."""
+        current = self.current
+        if not self.is_distributed:
+            current = current | {
+                portbindings.VIF_TYPE: portbindings.VIF_TYPE_UNBOUND,
+                portbindings.VIF_DETAILS: {},
+            }
+        return Port(current=current, places=[place.unbound() for place in self.places])
+
+    def place_at(self, host: str) -> Place:
+        """Return the place that a context for ``host`` had before; a distributed port has several."""
+        of_host = [place for place in self.places if place.host == host]
+        return of_host[0] if self.is_distributed and of_host else self.places[0]
+
+    def to_json(self) -> Json:
+        """Return what :meth:`from_json` takes."""
+        return {"current": self.current, "places": [dataclasses.asdict(p) for p in self.places]}
+
+    @classmethod
+    def from_json(cls, kept: typing.Mapping[str, typing.Any]) -> "Port":
+        """Return the port that :meth:`to_json` described."""
+        return cls(current=kept["current"], places=[Place(**place) for place in kept["places"]])
+
+
+def admin_context() -> typing.Any:
+    """Return a fresh admin context that carries the request id of the running task's workflow."""
+    context = neutron_context.get_admin_context()
+    task = running.RUNNING.get()
+    if task and task.claim.request_id:
+        context.request_id = task.claim.request_id
+    return context
+
+
+def read_network(plugin: typing.Any, context: typing.Any, network_id: str) -> Network:
+    """Return today's network.
+
+    :raises NetworkNotFound: (neutron_lib) if its row is gone.
+    """
+    with db_api.CONTEXT_READER.using(context):
+        return Network(
+            current=plugin.get_network(context, network_id),
+            segments=segments_db.get_network_segments(context, network_id, filter_dynamic=None),
+        )
+
+
+def read_port(plugin: typing.Any, context: typing.Any, port_id: str) -> Port:
+    """Return today's port with its active binding, or with one place a host if distributed.
+
+    :raises PortNotFound: (neutron_lib) if its row is gone.
+    """
+    with db_api.CONTEXT_READER.using(context):
+        current = plugin.get_port(context, port_id)
+        bindings = context.session.query(models.PortBinding).filter_by(
+            port_id=port_id, status=constants.ACTIVE
+        )
+        rows = bindings.all() or [_no_binding(port_id)]
+        if current["device_owner"] == constants.DEVICE_OWNER_DVR_INTERFACE:
+            of_hosts = context.session.query(models.DistributedPortBinding)
+            rows = of_hosts.filter_by(port_id=port_id).all() or rows
+        levels = [_columns(row) for row in _levels(context, port_id)]
+    places = [
+        Place(binding=_columns(row), levels=[x for x in levels if x["host"] == row.host])
+        for row in rows
+    ]
+    return Port(current=current, places=places)
+
+
+def deleted_port(snapshot: workflows.Snapshot) -> Port:
+    """Return a deleted port as its snapshot has it."""
+    edge = snapshot["edge"]
+    port_id = snapshot["deleted"]["id"]
+    places = [
+        Place(binding=each["binding"], levels=each.get("binding_levels") or [])
+        for each in edge.get("distributed") or [edge]
+        if each.get("binding")
+    ]
+    unknown = Place(binding=_columns(_no_binding(port_id)), levels=[])
+    return Port(current=snapshot["deleted"], places=places or [unknown])
+
+
+def original_port(snapshot: workflows.Snapshot) -> Port | None:
+    """Return the port before the captured change; None for a create."""
+    original, edge = snapshot.get("original"), snapshot.get("edge") or {}
+    if not original:
+        return None
+    binding = dict(edge.get("original_binding") or {})
+    if not binding:
+        binding = _columns(_no_binding(original["id"])) | {
+            "host": original.get(portbindings.HOST_ID) or "",
+            "vif_type": edge.get("original_vif_type") or original[portbindings.VIF_TYPE],
+            "vif_details": edge.get("original_vif_details") or "",
+        }
+    levels = list(edge.get("original_binding_levels") or [])
+    return Port(current=dict(original), places=[Place(binding=binding, levels=levels)])
+
+
+def edge_of(mech_context: typing.Any, kept: Json | None = None) -> Json:
+    """Return the ``edge`` part of a snapshot for a context that ML2 hands to a precommit hook.
+
+    A distributed port has several contexts: hand in what the one before returned.
+    """
+    edge = dict(kept or {})
+    network = mech_context if hasattr(mech_context, "network_segments") else mech_context.network
+    edge |= {"network": network.current, "segments": network.network_segments}
+    if not hasattr(mech_context, "binding_levels"):
+        return edge
+    place = {
+        "binding": _columns(mech_context._binding),
+        "binding_levels": [_columns(level) for level in mech_context._binding_levels],
+    }
+    if "router_id" in place["binding"]:
+        return edge | {"distributed": [*edge.get("distributed", []), place]}
+    edge |= place
+    if mech_context.original:
+        levels = mech_context._original_binding_levels or []
+        edge |= {
+            "original_vif_type": mech_context.original_vif_type,
+            "original_vif_details": mech_context.original_vif_details,
+            "original_binding_levels": [_columns(level) for level in levels],
+        }
+    return edge
+
+
+def network_context(
+    plugin: typing.Any, context: typing.Any, network: Network, original: Json | None = None
+) -> typing.Any:
+    """Return the context of a network."""
+    return driver_context.NetworkContext(
+        plugin, context, network.current, original_network=original, segments=network.segments
+    )
+
+
+def subnet_context(
+    plugin: typing.Any,
+    context: typing.Any,
+    subnet: Json,
+    network: Network | None,
+    original: Json | None = None,
+) -> typing.Any:
+    """Return the context of a subnet; without a network it reads that when it is asked for it."""
+    rebuilt = driver_context.SubnetContext(plugin, context, subnet, None, original_subnet=original)
+    if network:
+        rebuilt._network_context = network_context(plugin, context, network)
+    return rebuilt
+
+
+def port_context(
+    plugin: typing.Any,
+    context: typing.Any,
+    port: Port,
+    place: Place,
+    network: Network,
+    original: Port | None = None,
+) -> typing.Any:
+    """Return the context of a port at one place.
+
+    ML2's class takes the original's binding from the *current* one (``driver_context.py``,
+    ``PortContext.__init__``), since ML2 makes it before it changes the binding; here it is given.
+    """
+    rebuilt = driver_context.PortContext(
+        plugin,
+        context,
+        port.current,
+        network_context(plugin, context, network),
+        _binding(place),
+        _level_objects(context, place),
+        original_port=original.current if original else None,
+    )
+    if original:
+        before = original.place_at(place.host)
+        rebuilt._original_vif_type = before.binding["vif_type"]
+        rebuilt._original_vif_details = plugin._get_vif_details(_binding(before))
+        rebuilt._original_binding_levels = _level_objects(context, before)
+    return rebuilt
+
+
+def _columns(row: typing.Any) -> Json:
+    """Return a row, ML2's snapshot of one, or a binding level object, by its columns."""
+    model = getattr(row, "_model_class", None) or getattr(row, "db_model", None) or type(row)
+    return {column.key: getattr(row, column.key) for column in model.__table__.columns}
+
+
+def _levels(context: typing.Any, port_id: str) -> list[typing.Any]:
+    levels = context.session.query(models.PortBindingLevel).filter_by(port_id=port_id)
+    return list(levels.order_by(models.PortBindingLevel.level))
+
+
+def _no_binding(port_id: str) -> typing.Any:
+    return models.PortBinding(
+        port_id=port_id,
+        host="",
+        vnic_type=portbindings.VNIC_NORMAL,
+        profile="",
+        vif_type=portbindings.VIF_TYPE_UNBOUND,
+        vif_details="",
+        status=constants.ACTIVE,
+    )
+
+
+def _binding(place: Place) -> typing.Any:
+    distributed = "router_id" in place.binding
+    model = models.DistributedPortBinding if distributed else models.PortBinding
+    texts = {
+        name: value if isinstance(value, str) else jsonutils.dumps(value)
+        for name in ("profile", "vif_details")
+        if (value := place.binding.get(name)) is not None
+    }
+    return model(**(place.binding | texts))
+
+
+def _level_objects(context: typing.Any, place: Place) -> list[typing.Any]:
+    return [port_objects.PortBindingLevel(context, **level) for level in place.levels]
