@@ -1,0 +1,43 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Collections that can only be read: any other method is answered with 405."""
+
+import typing
+
+import webob.exc
+from neutron.api import extensions
+from neutron.api.v2 import base, resource
+from neutron_lib.api import faults
+
+from networking_workflow.api import fields
+
+_READ = {"Allow": "GET"}
+
+
+class ReadOnlyController(base.Controller):
+    """Neutron's controller without its writing half.
+
+    The stock one answers a write with 400 or, where the plugin has no such method, with 500.
+    """
+
+    def _refuse(self, *_args: typing.Any, **_kwargs: typing.Any) -> None:
+        """Refuse, before anything is looked up.
+
+        :raises HTTPMethodNotAllowed: always.
+        """
+        raise webob.exc.HTTPMethodNotAllowed(f"{self._collection} can only be read.", headers=_READ)
+
+    create = update = delete = _refuse
+
+
+def extension(
+    plugin: typing.Any, collection: str, member: str, attributes: dict[str, fields.Attribute]
+) -> extensions.ResourceExtension:
+    """Return a top-level collection whose plugin methods are ``get_<collection|member>``."""
+    controller = ReadOnlyController(
+        plugin, collection, member, attributes, allow_pagination=True, allow_sorting=True
+    )
+    return extensions.ResourceExtension(
+        collection, resource.Resource(controller, faults.FAULT_MAP), attr_map=attributes
+    )

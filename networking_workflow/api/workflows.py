@@ -1,0 +1,168 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""``/v2.0/workflows``: what the API changed, and how far the backends have followed."""
+
+import collections.abc
+import typing
+
+import sqlalchemy as sa
+from neutron_lib import exceptions as n_exc
+from neutron_lib.db import api as db_api
+from neutron_lib.db import utils as db_utils
+
+from networking_workflow.api import fields, lists, models
+from networking_workflow.model import states
+
+COLLECTION = "workflows"
+MEMBER = "workflow"
+
+ATTRIBUTES: dict[str, fields.Attribute] = {
+    "id": fields.filtered(primary_key=True),
+    "project_id": fields.filtered(required_by_policy=True),
+    "operation_id": fields.filtered(),
+    "request_id": fields.filtered(),
+    "initiator": fields.filtered(convert_to=fields.one_of(states.Initiator)),
+    "resource_type": fields.filtered(),
+    "resource_id": fields.filtered(),
+    "operation": fields.filtered(convert_to=fields.one_of(states.Operation)),
+    "workflow_state": fields.filtered(convert_to=fields.one_of(states.WorkflowState)),
+    "blocked_by": fields.shown(),
+    "waits_for": fields.shown(),
+    "waiting_for": fields.shown(),
+    "superseded_by": fields.shown(),
+    "attempts": fields.shown(),
+    "next_attempt_at": fields.shown(),
+    "created_at": fields.shown(is_sort_key=True),
+    "started_at": fields.shown(is_sort_key=True),
+    "finished_at": fields.shown(is_sort_key=True),
+    "failure": fields.shown(),
+    "failure_detail": fields.shown(),
+    "driver": fields.filter_only(),
+    "task_state": fields.filter_only(convert_to=fields.one_of(states.TaskState)),
+}
+
+#: What is said of a blocker, or a resource, that belongs to another project.
+ANOTHER = "waits for another resource"
+
+
+class WorkflowNotFound(n_exc.NotFound):
+    """404: there is none, or it is another project's."""
+
+    message = "Workflow %(workflow_id)s could not be found."
+
+
+class WorkflowsApi:
+    """The plugin methods that Neutron's controller calls for workflows."""
+
+    def get_workflow(
+        self, context: typing.Any, id: str, fields: list[str] | None = None
+    ) -> dict[str, typing.Any]:
+        """Return one workflow.
+
+        :raises WorkflowNotFound: if there is none, or it is another project's.
+        """
+        with db_api.CONTEXT_READER.using(context):
+            return _Viewer(context, [self._get_workflow(context, id)]).dicts(fields)[0]
+
+    def get_workflows(
+        self,
+        context: typing.Any,
+        filters: lists.Filters | None = None,
+        fields: list[str] | None = None,
+        sorts: lists.Sorts | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+        page_reverse: bool = False,
+    ) -> list[dict[str, typing.Any]]:
+        """Return a page of the workflows that the request may see."""
+        page = lists.Page(filters=filters, sorts=sorts, limit=limit, page_reverse=page_reverse)
+        with db_api.CONTEXT_READER.using(context):
+            after = db_utils.get_marker_obj(self, context, MEMBER, limit, marker)
+            rows = lists.rows(context, models.Workflow, page, after)
+            return _Viewer(context, rows).dicts(fields)
+
+    def _get_workflow(self, context: typing.Any, workflow_id: str) -> models.Workflow:
+        row: models.Workflow | None = lists.row(context, models.Workflow, workflow_id)
+        if row is None:
+            raise WorkflowNotFound(workflow_id=workflow_id)
+        return row
+
+
+class _Viewer:
+    """Who reads these rows: names of other projects' workflows and resources are left out."""
+
+    def __init__(self, context: typing.Any, rows: collections.abc.Sequence[typing.Any]) -> None:
+        self._rows = rows
+        self._all = lists.sees_all(context, models.Workflow)
+        self._project = context.project_id
+        self._own = set() if self._all else self._own_resources(context)
+
+    def dicts(self, names: list[str] | None) -> list[dict[str, typing.Any]]:
+        """Return what the answer says of each row."""
+        return [db_utils.resource_fields(self._dict(row), names) for row in self._rows]
+
+    def _dict(self, row: typing.Any) -> dict[str, typing.Any]:
+        blocked_by, waits_for, waiting_for = self._waiting(row)
+        retrying = row.state == states.WorkflowState.RETRYING
+        return {
+            "id": row.id,
+            "project_id": row.project_id,
+            "operation_id": row.operation_id,
+            "request_id": row.request_id,
+            "initiator": row.initiator,
+            "resource_type": row.resource_type,
+            "resource_id": row.resource_id,
+            "operation": row.operation,
+            "workflow_state": row.state,
+            "blocked_by": blocked_by,
+            "waits_for": waits_for,
+            "waiting_for": waiting_for,
+            "superseded_by": row.superseded_by if self._sees(row.successor) else None,
+            "attempts": row.attempts,
+            "next_attempt_at": fields.time(row.not_before) if retrying else None,
+            "created_at": fields.time(row.created_at),
+            "started_at": fields.time(row.started_at),
+            "finished_at": fields.time(row.finished_at),
+            "failure": fields.failure(row.failure_code),
+            "failure_detail": row.failure_detail,
+        }
+
+    def _waiting(self, row: typing.Any) -> tuple[str | None, str | None, str | None]:
+        """Return blocker, resource or driver waited for, and the same in words."""
+        if row.state == states.WorkflowState.WAITING and row.blocked_by:
+            if not self._sees(row.blocker):
+                return None, None, ANOTHER
+            about = f"{row.blocker.resource_type} {row.blocker.resource_id}"
+            return row.blocked_by, None, f"waits for workflow {row.blocked_by} of {about}"
+        if row.state == states.WorkflowState.RETRYING and row.waits_for:
+            about = row.waits_for.replace(":", " ", 1)
+            return None, row.waits_for, f"waits until the backend of {about} can be reached"
+        if row.state == states.WorkflowState.HELD and row.waits_for:
+            if not (self._all or row.waits_for in self._own):
+                return None, None, ANOTHER
+            about = row.waits_for.replace("/", " ", 1)
+            return None, row.waits_for, f"waits until the backend has settled {about}"
+        return None, None, None
+
+    def _sees(self, other: typing.Any) -> bool:
+        return other is not None and (self._all or other.project_id == self._project)
+
+    def _own_resources(self, context: typing.Any) -> set[str]:
+        """Return which of the resources that the rows are held for are the reader's own.
+
+        One statement, and only where something is held; served by the primary key.
+        """
+        pairs = {
+            (row.lane, *row.waits_for.split("/", 1))
+            for row in self._rows
+            if row.state == states.WorkflowState.HELD and "/" in (row.waits_for or "")
+        }
+        if not pairs:
+            return set()
+        sync = models.ResourceSync
+        query = sa.select(sync.resource_type, sync.resource_id).where(
+            sa.tuple_(sync.lane, sync.resource_type, sync.resource_id).in_(sorted(pairs)),
+            sync.project_id == self._project,
+        )
+        return {"/".join(pair) for pair in context.session.execute(query)}

@@ -1,0 +1,63 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""The API extension ``workflow``: two collections, and ``sync_state`` on what is programmed."""
+
+import typing
+
+from neutron.api import extensions
+from neutron_lib.api import extensions as api_extensions
+from neutron_lib.plugins import directory
+
+from networking_workflow.api import fields, readonly, sync_state, tasks, workflows
+
+ALIAS = "workflow"
+
+_COLLECTIONS = ((workflows, workflows.ATTRIBUTES), (tasks, tasks.ATTRIBUTES))
+
+
+class Workflow(api_extensions.ExtensionDescriptor):
+    """Loaded by Neutron, which looks for the module's name as a class."""
+
+    @classmethod
+    def get_name(cls) -> str:
+        """Return the name that ``GET /v2.0/extensions`` shows."""
+        return "Workflows"
+
+    @classmethod
+    def get_alias(cls) -> str:
+        """Return the alias that the core plugin supports."""
+        return ALIAS
+
+    @classmethod
+    def get_description(cls) -> str:
+        """Return what the extension adds."""
+        return (
+            "How far the network backends have followed what the API accepted: workflows, their "
+            "tasks, and sync_state on resources"
+        )
+
+    @classmethod
+    def get_updated(cls) -> str:
+        """Return when the attributes last changed."""
+        return "2026-11-24T00:00:00-00:00"
+
+    @classmethod
+    def get_resources(cls) -> list[extensions.ResourceExtension]:
+        """Return the collections; the core plugin serves them."""
+        plugin = directory.get_plugin()
+        return [
+            readonly.extension(plugin, module.COLLECTION, module.MEMBER, attributes)
+            for module, attributes in _COLLECTIONS
+        ]
+
+    def get_extended_resources(self, version: str) -> dict[str, dict[str, fields.Attribute]]:
+        """Return the attributes of our collections, and those that other collections gain."""
+        if version != "2.0":
+            return {}
+        gained = {name: dict(sync_state.ATTRIBUTES) for name in sync_state.MODELS}
+        return gained | {module.COLLECTION: attributes for module, attributes in _COLLECTIONS}
+
+    def get_optional_extensions(self) -> typing.Sequence[str]:
+        """Return what must have added its collections before ours are extended."""
+        return ["security-group", "address-group"]
