@@ -1,4 +1,4 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""What TaskFlow needs to run a flow: for now its own serial engine over storage that keeps nothing."""
+"""What TaskFlow needs to run a flow: its own serial engine, over storage that keeps nothing."""

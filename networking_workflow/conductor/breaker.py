@@ -1,0 +1,162 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""A backend that cannot be reached is a state of its driver, not of ten thousand workflows.
+
+The first call that finds it unreachable opens the driver's breaker. While it is open the driver is
+not called: its workflows are set RETRYING with that reason, spend no attempt, and wait for the
+driver. One thread probes; when the backend answers, it wakes them.
+"""
+
+import logging
+import threading
+import typing
+
+from networking_workflow.conductor import guard, settings
+from networking_workflow.drivers import protocol
+from networking_workflow.model import errors
+
+LOG = logging.getLogger(__name__)
+
+#: Workflows woken in one transaction when a backend is back.
+_BATCH = 200
+
+_PREFIX = "driver:"
+
+
+def waits_for(driver: str) -> str:
+    """Return what ``waits_for`` of a workflow says while ``driver`` is unreachable."""
+    return f"{_PREFIX}{driver}"
+
+
+class Waiting(typing.Protocol):
+    """The part of the journal that knows who waits for a driver."""
+
+    def wake_driver(self, driver: str, limit: int = 500) -> int:
+        """Make a batch of those that wait for ``driver`` READY; return how many."""
+
+
+class Breaker:
+    """Of one driver in one conductor.
+
+    :param woken: called after each batch of workflows that became READY.
+    """
+
+    def __init__(
+        self,
+        driver: protocol.Driver,
+        journal: Waiting,
+        config: settings.ConductorSettings,
+        woken: typing.Callable[[], None],
+    ) -> None:
+        self._driver, self._journal, self._config, self._woken = driver, journal, config, woken
+        self._lock = threading.Lock()
+        self._error: errors.BackendUnreachable | None = None
+        self._prober: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    @property
+    def error(self) -> errors.BackendUnreachable | None:
+        """Return why the driver must not be called now, if so."""
+        return self._error
+
+    def open(self, error: errors.BackendUnreachable) -> None:
+        """Stop calling the driver, and probe until it answers."""
+        with self._lock:
+            if self._error is None:
+                LOG.warning(
+                    "Driver %s cannot reach its backend; its workflows wait without spending "
+                    "attempts: %s",
+                    self._driver.name,
+                    error.detail,
+                )
+            self._error = error
+            self._probe_in_background(first_s=settings.jittered_s(self._config.probe_s))
+
+    def look(self) -> None:
+        """Probe now, and wake those that wait for the driver if it answers.
+
+        Finds what a conductor left behind that died during an outage.
+        """
+        with self._lock:
+            self._probe_in_background(first_s=0.0)
+
+    def settled(self) -> None:
+        """Note that a workflow was just set to wait for the driver.
+
+        If the breaker closed between the decision and the commit, nobody else would wake it.
+        """
+        if self._error is None:
+            self._wake()
+
+    def stop(self) -> None:
+        """Probe no more."""
+        self._stopping.set()
+
+    def _probe_in_background(self, *, first_s: float) -> None:
+        if self._prober is None and not self._stopping.is_set():
+            self._prober = threading.Thread(
+                target=self._probe,
+                args=(first_s,),
+                name=f"workflow-probe-{self._driver.name}",
+                daemon=True,
+            )
+            self._prober.start()
+
+    def _probe(self, wait_s: float) -> None:
+        while not self._stopping.wait(wait_s):
+            _, error = guard.guarded(self._driver.probe, f"Probe of driver {self._driver.name}")
+            with self._lock:
+                if error is None:
+                    was_open, self._error, self._prober = self._error is not None, None, None
+                    break
+                self._error = errors.BackendUnreachable(error.detail)
+            wait_s = settings.jittered_s(self._config.probe_s)
+        else:
+            return
+        if was_open:
+            LOG.info("Driver %s reaches its backend again", self._driver.name)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake all in batches; a breaker that opens again keeps the rest asleep."""
+        try:
+            while self._error is None and not self._stopping.is_set():
+                count = self._journal.wake_driver(self._driver.name, limit=_BATCH)
+                if count:
+                    self._woken()
+                if count < _BATCH:
+                    return
+        except guard.DATABASE_AWAY as error:
+            LOG.warning(
+                "Cannot wake what waits for driver %s; the next chores will: %s",
+                self._driver.name,
+                error,
+            )
+
+
+class Breakers:
+    """One breaker for each driver of a conductor."""
+
+    def __init__(
+        self,
+        drivers: typing.Iterable[protocol.Driver],
+        journal: Waiting,
+        config: settings.ConductorSettings,
+        woken: typing.Callable[[], None],
+    ) -> None:
+        self._breakers = {one.name: Breaker(one, journal, config, woken) for one in drivers}
+
+    def __getitem__(self, driver: str) -> Breaker:
+        return self._breakers[driver]
+
+    def look(self, waited_for: typing.Iterable[str]) -> None:
+        """Probe those drivers of ours that workflows wait for."""
+        for name in waited_for:
+            if name in self._breakers:
+                self._breakers[name].look()
+
+    def stop(self) -> None:
+        """Probe no more."""
+        for breaker in self._breakers.values():
+            breaker.stop()

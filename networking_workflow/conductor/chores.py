@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What somebody must do now and then, whoever it is: each chore is bounded and safe to repeat."""
+
+import logging
+import threading
+import typing
+
+from networking_workflow.conductor import breaker, guard, lease, settings, workers
+from networking_workflow.journal import journal as journals
+
+LOG = logging.getLogger(__name__)
+
+
+class Chores(threading.Thread):
+    """One round at the start, then one every ``chores_s``; any number of conductors may do them."""
+
+    def __init__(
+        self,
+        journal: journals.Journal,
+        *,
+        keeper: lease.LeaseKeeper,
+        breakers: breaker.Breakers,
+        desk: workers.Desk,
+        chores_s: float,
+        work_seen: typing.Callable[[], None],
+        stopping: threading.Event,
+    ) -> None:
+        super().__init__(name="workflow-chores", daemon=True)
+        self._journal, self._keeper, self._breakers = journal, keeper, breakers
+        self._desk, self._chores_s = desk, chores_s
+        self._work_seen, self._stopping = work_seen, stopping
+
+    def run(self) -> None:
+        """Do a round after another until the conductor stops."""
+        wait_s = 0.0
+        while not self._stopping.wait(wait_s):
+            guard.guarded(self.round, "A round of chores")
+            wait_s = settings.jittered_s(self._chores_s)
+
+    def round(self) -> int:
+        """Do every chore once; return how many rows they changed."""
+        try:
+            changed = sum(chore() for chore in self._chores())
+            self._breakers.look(self._journal.drivers_waited_for())
+        except guard.DATABASE_AWAY as error:
+            LOG.warning("Chores have to wait, the database is away: %s", error)
+            return 0
+        if changed:
+            self._work_seen()
+        return changed
+
+    def _chores(self) -> list[typing.Callable[[], int]]:
+        return [
+            self._take_over,
+            self._hand_back_unknown,
+            self._journal.wake_stranded,
+            self._journal.release_held,
+            self._journal.fail_mutual_holds,
+        ]
+
+    def _take_over(self) -> int:
+        held = self._keeper.current()
+        if held is None:
+            return 0
+        count = self._journal.take_over_lost(by=held.owner)
+        if count:
+            LOG.warning("Took over %d workflows of conductors that show no sign of life", count)
+        return count
+
+    def _hand_back_unknown(self) -> int:
+        """Give up rows that a claim or a settling write left to us without telling us."""
+        if not self._desk.unsure.is_set():
+            return 0
+        owner = self._keeper.owner
+        if owner is None:
+            return 0
+        self._desk.unsure.clear()
+        return self._journal.hand_back_unknown(owner, known=self._desk.workflow_ids)

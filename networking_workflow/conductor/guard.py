@@ -1,0 +1,61 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""The one place where every exception is caught: around what a conductor calls."""
+
+import logging
+import typing
+
+import sqlalchemy.exc
+from oslo_db import exception as oslo_db_errors
+
+from networking_workflow.model import errors
+
+LOG = logging.getLogger(__name__)
+
+T = typing.TypeVar("T")
+
+#: What a database that is away, restarting or overloaded makes the journal raise. Anything else
+#: that SQLAlchemy raises is a mistake in a statement, and repeating it does not help.
+DATABASE_AWAY: tuple[type[BaseException], ...] = (
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.InternalError,
+    sqlalchemy.exc.TimeoutError,
+)
+
+#: The same from Neutron's sessions, whose engine translates errors.
+_NEUTRON_DATABASE = (*DATABASE_AWAY, oslo_db_errors.DBError)
+
+
+def guarded(call: typing.Callable[[], T], what: str) -> tuple[T | None, errors.DriverError | None]:
+    """Return ``(value, None)`` or ``(None, error)``; whatever ``call`` raised has become the error.
+
+    Drivers, mechanism drivers and Neutron's own code run inside it. SystemExit is among what they
+    raise (OVN does, on bad options); in a worker thread it would end the thread without a word.
+
+    :raises LeaseLost: also if it was raised below and wrapped on its way.
+    """
+    try:
+        return call(), None
+    except errors.DriverError as error:
+        _raise_lease_lost(error)
+        return None, error
+    except (Exception, SystemExit) as error:
+        _raise_lease_lost(error)
+        detail = f"{type(error).__name__}: {error}"
+        if isinstance(error, _NEUTRON_DATABASE):
+            LOG.warning("%s: the database did not do its part: %s", what, detail)
+            return None, errors.TransientFailure(detail)
+        LOG.exception("%s failed unexpectedly", what)
+        return None, errors.DriverError(detail)
+
+
+def _raise_lease_lost(error: BaseException) -> None:
+    seen: set[int] = set()
+    below: BaseException | None = error
+    while below is not None and id(below) not in seen:
+        if isinstance(below, errors.LeaseLost):
+            raise below
+        seen.add(id(below))
+        below = below.__cause__ or below.__context__

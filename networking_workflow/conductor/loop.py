@@ -1,0 +1,176 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""A conductor: workers, lease, poll, chores and breakers, started and stopped together.
+
+It is given everything by value and runs in any process: its own, or as threads of an API process.
+"""
+
+import logging
+import os
+import threading
+import time
+import typing
+
+import sqlalchemy as sa
+
+from networking_workflow.conductor import (
+    breaker,
+    chores,
+    guard,
+    lease,
+    poll,
+    runs,
+    settings,
+    wakeup,
+    work,
+    workers,
+)
+from networking_workflow.drivers import protocol
+from networking_workflow.journal import journal as journals
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds that a worker gets to hand back once it has been told to call no further driver.
+_HAND_BACK_S = 5.0
+
+
+class Conductor:
+    """Claims workflows and runs them, several at a time.
+
+    :param engine: the conductor's own, on the database of the journal and of Neutron's rows.
+    """
+
+    def __init__(
+        self,
+        journal: journals.Journal,
+        engine: sa.Engine,
+        drivers: typing.Sequence[protocol.Driver],
+        config: settings.ConductorSettings,
+        key_function: runs.KeyFunction,
+    ) -> None:
+        self._journal, self._settings = journal, config
+        self._stopping, handing_back = threading.Event(), threading.Event()
+        self._handing_back = handing_back
+        self._signal = work.WorkSignal(config.workers)
+        self._keeper = lease.LeaseKeeper(journal, config, os.getpid())
+        self._desk = workers.Desk()
+        self._breakers = breaker.Breakers(drivers, journal, config, self._signal.offer_some)
+        self._tools = runs.Tools(
+            journal=journal,
+            engine=engine,
+            drivers=tuple(drivers),
+            breakers=self._breakers,
+            settings=config,
+            key_function=key_function,
+            handing_back=handing_back,
+        )
+        self._threads: list[threading.Thread] = []
+        self._workers: list[workers.Worker] = []
+        self._listener: wakeup.Listener | None = None
+        self._sender: wakeup.Sender | None = None
+
+    @property
+    def owner(self) -> str | None:
+        """Return the id under which it is registered now; another one after a lost lease."""
+        return self._keeper.owner
+
+    def start(self) -> None:
+        """Register and start every thread.
+
+        :raises OSError: if ``wakeup_dir`` cannot be written to.
+        :raises sqlalchemy.exc.SQLAlchemyError: if the database cannot be reached.
+        """
+        config = self._settings
+        self._listener = wakeup.Listener(config.wakeup_dir)
+        if config.wakeup_dir is not None:
+            self._sender = wakeup.Sender(config.wakeup_dir, skip=self._listener.path)
+        try:
+            self._keeper.start()
+        except sa.exc.SQLAlchemyError:
+            self._listener.close()
+            raise
+        self._workers = [self._worker(number) for number in range(config.workers)]
+        self._threads = [
+            poll.Poller(
+                self._journal,
+                self._listener,
+                poll_s=config.poll_s,
+                work_seen=self._signal.offer_some,
+                stopping=self._stopping,
+            ),
+            chores.Chores(
+                self._journal,
+                keeper=self._keeper,
+                breakers=self._breakers,
+                desk=self._desk,
+                chores_s=config.chores_s,
+                work_seen=self._signal.offer_some,
+                stopping=self._stopping,
+            ),
+        ]
+        for thread in (*self._workers, *self._threads):
+            thread.start()
+
+    def hint(self, workflow_ids: typing.Sequence[str]) -> None:
+        """Say that these workflows have just been committed in this process; returns at once.
+
+        Wakes as many workers as there is work; what is too much for the idle ones here is
+        announced to the other conductors of this host.
+        """
+        if self._signal.offer(len(workflow_ids)) and self._sender is not None:
+            self._sender.send()
+
+    def stop(self) -> bool:
+        """Stop claiming, let what runs finish for ``drain_s``, hand the rest back, sign off.
+
+        A driver call that has not returned by then keeps its workflow and its keys: nobody else may
+        touch the same things before it has returned or this process is gone. Its lease ends by
+        itself. Returns False in that case. A second call does nothing more.
+        """
+        self._stopping.set()
+        self._signal.close()
+        if self._listener is not None:
+            self._listener.nudge()
+        drained = self._join(self._workers, self._settings.drain_s)
+        self._handing_back.set()
+        drained = drained or self._join(self._workers, _HAND_BACK_S)
+        self._breakers.stop()
+        self._keeper.stop(_HAND_BACK_S)
+        self._join(self._threads, _HAND_BACK_S)
+        if self._listener is not None:
+            self._listener.close()
+        if drained:
+            self._sign_off()
+        else:
+            LOG.warning("Stopped in the middle of driver calls: %s", self._desk.calls)
+        return drained
+
+    def _sign_off(self) -> None:
+        owner = self._keeper.owner
+        if owner is None:
+            return
+        try:
+            self._journal.sign_off(owner)
+        except guard.DATABASE_AWAY as error:
+            LOG.warning(
+                "Conductor %s could not sign off, its lease ends by itself: %s", owner, error
+            )
+
+    def _worker(self, number: int) -> workers.Worker:
+        return workers.Worker(
+            number,
+            keeper=self._keeper,
+            signal=self._signal,
+            desk=self._desk,
+            tools=self._tools,
+            stopping=self._stopping,
+        )
+
+    @staticmethod
+    def _join(threads: typing.Iterable[threading.Thread], within_s: float) -> bool:
+        """Wait for the threads to end; return whether all did."""
+        deadline = time.monotonic() + within_s
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)

@@ -1,0 +1,341 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""One run of one claimed workflow: prepare, call the drivers, settle.
+
+Everything is fenced by the claim. A write that finds the fence gone raises LeaseLost, and the run
+ends there: the new owner does the work.
+"""
+
+import dataclasses
+import logging
+import threading
+import typing
+
+import sqlalchemy as sa
+from taskflow import engines
+from taskflow.persistence import models
+
+from networking_workflow.conductor import breaker, guard, lease, outcomes, settings
+from networking_workflow.drivers import protocol
+from networking_workflow.engine import null
+from networking_workflow.journal import journal as journals
+from networking_workflow.journal import references
+from networking_workflow.model import errors, keys, running, states, tasks, workflows
+from networking_workflow.plan import flows
+
+LOG = logging.getLogger(__name__)
+
+T = typing.TypeVar("T")
+
+#: Seconds between two tries to write while the database is away.
+_DATABASE_RETRY_S = 1.0
+
+#: (lane, resource type, resource id, references) -> keys; ``plan.keys.keys_for``.
+KeyFunction = typing.Callable[
+    [str, str, str, typing.Iterable[tuple[str, str]]], dict[str, keys.Mode]
+]
+
+_NOTHING_KEPT = null.NullBackend()
+
+
+class Interrupted(errors.WorkflowError):
+    """The run ended between two driver calls: an operator cancelled it, or the process stops."""
+
+    def __init__(self, *, cancelled: bool) -> None:
+        self.cancelled = cancelled
+        super().__init__("cancelled" if cancelled else "the conductor stops")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """What all runs of one conductor share."""
+
+    journal: journals.Journal
+    engine: sa.Engine  #: the conductor's own, to read Neutron's rows
+    drivers: typing.Sequence[protocol.Driver]
+    breakers: breaker.Breakers
+    settings: settings.ConductorSettings
+    key_function: KeyFunction
+    handing_back: threading.Event  #: set: call no further driver, hand back what is unfinished
+
+
+def covers(held: typing.Mapping[str, keys.Mode], wanted: typing.Mapping[str, keys.Mode]) -> bool:
+    """Return whether every wanted key is held, in the wanted mode or a stronger one."""
+    return all(
+        held.get(key) is mode or held.get(key) is keys.Mode.EXCLUSIVE
+        for key, mode in wanted.items()
+    )
+
+
+class Run:
+    """One claimed workflow in the hands of one worker thread."""
+
+    def __init__(self, claim: workflows.Claim, held: lease.Lease, tools: Tools) -> None:
+        self.claim, self._lease, self._tools = claim, held, tools
+        self._journal = tools.journal
+        self._operation = claim.operation
+        self._spent = claim.attempts + 1 >= tools.settings.retry.attempts
+        self._applied: typing.Mapping[str, typing.Mapping[str, typing.Any]] = {}
+        self._running: tasks.StartedTask | None = None
+        self._called = False
+        self.in_call: str | None = None  #: the driver that is being called now
+
+    def conduct(self) -> None:
+        """Do all of it.
+
+        :raises LeaseLost: if another conductor owns the workflow by now.
+        """
+        if self.claim.cancel_requested:
+            self._write(lambda: self._journal.cancelled(self.claim))
+        elif self._prepare():
+            self._call_drivers()
+
+    def broke(self, error: errors.DriverError) -> None:
+        """Settle a run that ended by a mistake outside any driver: tried again like a failure."""
+        verdict = outcomes.verdict_on(error, spent=self._spent)
+        results = []
+        if self._running is not None:
+            state = outcomes.state_after(error, spent=self._spent)
+            results = [tasks.TaskResult(id=self._running.id, state=state, failure=error.failure)]
+        self._end(outcomes.Decision(verdict=verdict, error=error), error, results)
+
+    # -- prepare ---------------------------------------------------------------------------------
+
+    def _prepare(self) -> bool:
+        """Compare with today's rows; False if that settled the workflow or queued it anew."""
+        claim = self.claim
+        if claim.operation is states.Operation.DELETE:
+            return True
+        row = self._write(self._read_row)
+        if row is None or not row.exists:
+            if self._write(lambda: self._journal.supersede_by_delete(claim)):
+                return False
+            self._operation = states.Operation.DELETE  # its own delete has been done already
+            return True
+        wanted = self._tools.key_function(
+            claim.lane, claim.resource_type, claim.resource_id, row.references
+        )
+        if covers(claim.keys, wanted):
+            return True
+        # A later change brought a reference: an apply would read what it has no key for.
+        both = keys.strongest([*claim.keys.items(), *wanted.items()])
+        self._write(lambda: self._journal.take_anew(claim, both))
+        return False
+
+    def _read_row(self) -> references.Row | None:
+        kind, resource_id = self.claim.resource_type, self.claim.resource_id
+        with self._tools.engine.connect() as connection:
+            return references.read(connection, kind, [resource_id]).get(resource_id)
+
+    # -- call ------------------------------------------------------------------------------------
+
+    def _call_drivers(self) -> None:
+        claim = self.claim
+        planned = flows.planned(
+            flows.drivers_for(self._tools.drivers, claim.resource_type, self._operation)
+        )
+        todo: list[tasks.StartedTask] = []
+        if planned:
+            started = self._write(lambda: self._journal.start_tasks(claim, planned))
+            todo = [one for one in started if one.state is not states.TaskState.SUCCESS]
+        if not todo:
+            self._write(lambda: self._journal.succeed(claim))
+            return
+        self._applied = self._write(lambda: self._journal.applied(claim))
+        self._running = todo[0]
+        log = flows.StepLog(self._record_step, claim, todo[0])
+        flow = flows.build(claim, todo, log, self)
+        book = models.LogBook(claim.id)
+        try:
+            engines.load(flow, engine="serial", backend=_NOTHING_KEPT, book=book).run()
+        except Interrupted as interruption:
+            self._interrupted(log, cancelled=interruption.cancelled)
+        else:
+            self._settle(log)
+
+    def check(self) -> None:
+        """Return if a driver may be called now (``plan.flows.Caller``).
+
+        :raises LeaseLost: if the lease has ended by this process's own clock.
+        :raises Interrupted: if the workflow was cancelled, or this process stops.
+        """
+        self._lease.require(self.claim.id)
+        if self._tools.handing_back.is_set():
+            raise Interrupted(cancelled=False)
+        if self._called and self._cancel_requested():
+            raise Interrupted(cancelled=True)
+
+    def call(self, started: tasks.StartedTask) -> flows.Outcome:
+        """Call one driver, unless its backend is known to be unreachable.
+
+        :raises LeaseLost: if the lease has ended by this process's own clock.
+        """
+        self._running, self._called = started, True
+        fuse = self._tools.breakers[started.driver]
+        applied: typing.Mapping[str, typing.Any] | None = None
+        error: errors.DriverError | None = fuse.error
+        if error is None:
+            self._lease.require(self.claim.id)  # the journal may have kept us waiting
+            applied, error = self._call_driver(started)
+            if isinstance(error, errors.BackendUnreachable):
+                fuse.open(error)
+        state = outcomes.state_after(error, spent=self._spent)
+        return flows.Outcome(task=started, state=state, error=error, applied=applied)
+
+    def _call_driver(
+        self, started: tasks.StartedTask
+    ) -> tuple[typing.Mapping[str, typing.Any] | None, errors.DriverError | None]:
+        claim, operation = self.claim, self._operation
+        (driver,) = (one for one in self._tools.drivers if one.name == started.driver)
+        target = protocol.Target(
+            resource_type=claim.resource_type,
+            resource_id=claim.resource_id,
+            operation=operation,
+            project_id=claim.project_id,
+            workflow_id=claim.id,
+            task_id=started.id,
+            snapshot=claim.snapshot,
+            applied=self._applied.get(started.driver),
+        )
+        what = f"Driver {started.driver}, {operation} {claim.resource_type} {claim.resource_id}"
+        token = running.RUNNING.set(
+            running.RunningTask(claim=claim, task_id=started.id, task_name=started.name)
+        )
+        self.in_call = started.driver
+        try:
+            if operation is states.Operation.DELETE:
+                return guard.guarded(lambda: driver.delete(target), what)
+            return guard.guarded(lambda: driver.apply(target), what)
+        finally:
+            self.in_call = None
+            running.RUNNING.reset(token)
+
+    # -- settle ----------------------------------------------------------------------------------
+
+    def _settle(self, log: flows.StepLog) -> None:
+        decision = outcomes.decide(log.outcomes, spent=self._spent)
+        last = log.unwritten
+        if decision.error is None:
+            results = [last.result] if last else []
+            bodies = {last.task.driver: last.applied} if last and last.applied is not None else {}
+            self._write(lambda: self._journal.succeed(self.claim, results, bodies))
+            return
+        if last is not None and last.applied is not None:
+            log.flush()  # of the settling writes only success takes what a driver applied
+        if self._cancel_requested():
+            self._interrupted(log, cancelled=True)
+            return
+        self._end(decision, decision.error, [log.unwritten.result] if log.unwritten else [])
+
+    def _interrupted(self, log: flows.StepLog, *, cancelled: bool) -> None:
+        log.flush()
+        end = self._journal.cancelled if cancelled else self._journal.hand_back
+        self._write(lambda: end(self.claim))
+
+    def _end(
+        self,
+        decision: outcomes.Decision,
+        error: errors.DriverError,
+        results: list[tasks.TaskResult],
+    ) -> None:
+        """Write an end that is no success."""
+        verdict = decision.verdict
+        if verdict is outcomes.Verdict.WAIT_FOR_DRIVER and decision.driver is not None:
+            self._wait_for_driver(decision.driver, error, results)
+        elif isinstance(error, errors.MissingReference):
+            self._hold(error, results)
+        elif verdict is outcomes.Verdict.FAIL:
+            self._fail(error, results)
+        else:
+            self._retry(error, results)
+
+    def _wait_for_driver(
+        self, driver: str, error: errors.DriverError, results: list[tasks.TaskResult]
+    ) -> None:
+        self._write(
+            lambda: self._journal.retry_later(
+                self.claim,
+                error.failure,
+                delay_s=self._tools.settings.retry.max_delay_s,  # in case nobody wakes it
+                spend_attempt=False,
+                waits_for=breaker.waits_for(driver),
+                results=results,
+            )
+        )
+        self._tools.breakers[driver].settled()
+
+    def _hold(self, error: errors.MissingReference, results: list[tasks.TaskResult]) -> None:
+        LOG.info("Workflow %s is held: %s", self.claim.id, error.detail)
+        self._write(
+            lambda: self._journal.hold(
+                self.claim,
+                error.failure,
+                resource_type=error.resource_type,
+                resource_id=error.resource_id,
+                results=results,
+            )
+        )
+
+    def _retry(self, error: errors.DriverError, results: list[tasks.TaskResult]) -> None:
+        spent = self.claim.attempts + 1
+        delay_s = self._tools.settings.retry.delay_s(spent)
+        LOG.warning(
+            "Workflow %s: attempt %d failed, the next is in %.1f s: %s",
+            self.claim.id,
+            spent,
+            delay_s,
+            error.detail,
+        )
+        self._write(
+            lambda: self._journal.retry_later(
+                self.claim, error.failure, delay_s=delay_s, spend_attempt=True, results=results
+            )
+        )
+
+    def _fail(self, error: errors.DriverError, results: list[tasks.TaskResult]) -> None:
+        claim = self.claim
+        LOG.error(
+            "Workflow %s (%s %s %s) FAILED at attempt %d, %s: %s",
+            claim.id,
+            claim.operation,
+            claim.resource_type,
+            claim.resource_id,
+            claim.attempts + 1,
+            error.code,
+            error.detail,
+        )
+        self._write(lambda: self._journal.fail(claim, error.failure, results))
+
+    # -- the journal -----------------------------------------------------------------------------
+
+    def _cancel_requested(self) -> bool:
+        return self._write(lambda: self._journal.cancel_requested(self.claim))
+
+    def _record_step(
+        self,
+        claim: workflows.Claim,
+        finished: tasks.TaskResult | None,
+        *,
+        next_task_id: str | None,
+        applied: typing.Mapping[str, typing.Any] | None = None,
+    ) -> None:
+        self._write(
+            lambda: self._journal.step(claim, finished, next_task_id=next_task_id, applied=applied)
+        )
+
+    def _write(self, write: typing.Callable[[], T]) -> T:
+        """Return ``write()``; while the database is away, try again until it is back.
+
+        Repeating is safe: a write whose first try did commit finds its fence gone.
+
+        :raises LeaseLost: if another conductor owns the workflow by now.
+        :raises sqlalchemy.exc.SQLAlchemyError: if it is away while this process stops.
+        """
+        while True:
+            try:
+                return write()
+            except guard.DATABASE_AWAY as error:
+                LOG.warning("Workflow %s: the database is away: %s", self.claim.id, error)
+                if self._tools.handing_back.wait(_DATABASE_RETRY_S):
+                    raise

@@ -1,0 +1,112 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""The threads that claim workflows and run them, one workflow at a time each."""
+
+import logging
+import threading
+
+from networking_workflow.conductor import guard, lease, runs, work
+from networking_workflow.model import errors, workflows
+
+LOG = logging.getLogger(__name__)
+
+
+class Desk:
+    """What the workers of one conductor share: whose turn it is, and who runs what."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[str, runs.Run] = {}
+        #: Project of the last claim: the next one goes to the project after it.
+        self.last_project = ""
+        #: Set when a claim ended without an answer: a row may be ours that no worker knows.
+        self.unsure = threading.Event()
+
+    def add(self, run: runs.Run) -> None:
+        """Note that a worker has it."""
+        with self._lock:
+            self._runs[run.claim.id] = run
+
+    def remove(self, run: runs.Run) -> None:
+        """Note that no worker has it any more."""
+        with self._lock:
+            self._runs.pop(run.claim.id, None)
+
+    @property
+    def workflow_ids(self) -> list[str]:
+        """Return the workflows that workers have."""
+        with self._lock:
+            return list(self._runs)
+
+    @property
+    def calls(self) -> dict[str, str]:
+        """Return workflow id -> driver for those in the middle of a driver call."""
+        with self._lock:
+            return {key: run.in_call for key, run in self._runs.items() if run.in_call}
+
+
+class Worker(threading.Thread):
+    """Claims while there is work, then waits for a permit to look again."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        keeper: lease.LeaseKeeper,
+        signal: work.WorkSignal,
+        desk: Desk,
+        tools: runs.Tools,
+        stopping: threading.Event,
+    ) -> None:
+        super().__init__(name=f"workflow-worker-{number}", daemon=True)
+        self._keeper, self._signal, self._desk = keeper, signal, desk
+        self._tools, self._stopping = tools, stopping
+
+    def run(self) -> None:
+        """Work until the conductor stops."""
+        passes_on = self._signal.wait()
+        while not self._stopping.is_set():
+            found, error = guard.guarded(self._claim, "Claiming a workflow")
+            if error is not None:
+                # The claim may have been committed all the same; the chores look after it.
+                self._desk.unsure.set()
+            if found is None:
+                passes_on = self._signal.wait()
+                continue
+            if passes_on:
+                self._signal.took_one()
+            passes_on = True
+            if isinstance(found, runs.Run):
+                self._conduct(found)
+
+    def _claim(self) -> runs.Run | workflows.Parked | None:
+        """Return a run; or the workflow that had to be parked instead; None: nothing to do."""
+        held = self._keeper.current()
+        if held is None:
+            return None
+        found = self._tools.journal.claim(held.owner, after_project=self._desk.last_project)
+        if found is None:
+            return None
+        self._desk.last_project = found.project_id
+        if isinstance(found, workflows.Parked):
+            return found
+        run = runs.Run(found, held, self._tools)
+        self._desk.add(run)
+        return run
+
+    def _conduct(self, run: runs.Run) -> None:
+        try:
+            _, error = guard.guarded(run.conduct, f"Workflow {run.claim.id}")
+            if error is not None:
+                self._conduct_broken(run, error)
+        except errors.LeaseLost as lost:
+            LOG.warning("%s", lost)
+        finally:
+            self._desk.remove(run)
+
+    def _conduct_broken(self, run: runs.Run, why: errors.DriverError) -> None:
+        _, error = guard.guarded(lambda: run.broke(why), f"Workflow {run.claim.id}")
+        if error is not None:
+            LOG.error("Workflow %s could not be settled: %s", run.claim.id, error.detail)
+            self._desk.unsure.set()

@@ -1,0 +1,158 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""From a workflow to a TaskFlow flow: one task per driver, one after the other.
+
+The tasks write the journal's rows themselves. TaskFlow swallows what its listeners raise, and its
+storage keeps nothing here (``engine.null``), so nothing durable may hang on either.
+"""
+
+import dataclasses
+import typing
+
+from taskflow import task
+from taskflow.patterns import linear_flow
+
+from networking_workflow.drivers import protocol
+from networking_workflow.model import errors, states, tasks, workflows
+
+
+def drivers_for(
+    drivers: typing.Sequence[protocol.Driver], resource_type: str, operation: states.Operation
+) -> list[protocol.Driver]:
+    """Return who is called, in order: as configured, and for port deletes the other way round.
+
+    ML2 calls its mechanism drivers in the same two orders.
+    """
+    called = [driver for driver in drivers if driver.handles(resource_type, operation)]
+    if resource_type == "port" and operation is states.Operation.DELETE:
+        called.reverse()
+    return called
+
+
+def planned(drivers: typing.Iterable[protocol.Driver]) -> list[tasks.PlannedTask]:
+    """Return one task per driver, in the order in which they are called."""
+    return [
+        tasks.PlannedTask(name=driver.name, driver=driver.name, position=position)
+        for position, driver in enumerate(drivers)
+    ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How one call of a driver ended."""
+
+    task: tasks.StartedTask
+    state: states.TaskState
+    error: errors.DriverError | None = None  #: None: the task is SUCCESS
+    applied: typing.Mapping[str, typing.Any] | None = None  #: what ``Driver.apply`` returned
+
+    @property
+    def result(self) -> tasks.TaskResult:
+        """Return what the journal records."""
+        failure = self.error.failure if self.error else None
+        return tasks.TaskResult(id=self.task.id, state=self.state, failure=failure)
+
+
+class RecordStep(typing.Protocol):
+    """``Journal.step``: one task's end and the next one's start, in one transaction."""
+
+    def __call__(
+        self,
+        claim: workflows.Claim,
+        finished: tasks.TaskResult | None,
+        *,
+        next_task_id: str | None,
+        applied: typing.Mapping[str, typing.Any] | None = None,
+    ) -> None:
+        """Write it, fenced by the claim."""
+
+
+class StepLog:
+    """The durable side of one run: a transaction between two tasks carries both their changes.
+
+    The first task was set RUNNING when the tasks were started. The last outcome is left for the
+    transaction that settles the workflow; see :attr:`unwritten`.
+    """
+
+    def __init__(
+        self, record: RecordStep, claim: workflows.Claim, running: tasks.StartedTask
+    ) -> None:
+        self._record, self._claim = record, claim
+        self.running_id = running.id  #: the task that the journal says is RUNNING
+        self.outcomes: list[Outcome] = []
+        self.unwritten: Outcome | None = None  #: the one that the journal has not been told of
+
+    def enter(self, started: tasks.StartedTask) -> None:
+        """Make it durable that ``started`` runs, before its driver is called.
+
+        :raises LeaseLost: if the workflow has another owner by now.
+        """
+        if started.id == self.running_id:
+            return
+        self._write(next_task_id=started.id)
+        self.running_id = started.id
+
+    def leave(self, outcome: Outcome) -> None:
+        """Keep how the running task ended; written with whatever is written next."""
+        self.outcomes.append(outcome)
+        self.unwritten = outcome
+
+    def flush(self) -> None:
+        """Write the last outcome by itself.
+
+        :raises LeaseLost: if the workflow has another owner by now.
+        """
+        if self.unwritten is not None:
+            self._write(next_task_id=None)
+
+    def _write(self, *, next_task_id: str | None) -> None:
+        last = self.unwritten
+        self._record(
+            self._claim,
+            last.result if last else None,
+            next_task_id=next_task_id,
+            applied=last.applied if last else None,
+        )
+        self.unwritten = None
+
+
+class Caller(typing.Protocol):
+    """What stands between a task and its driver."""
+
+    def check(self) -> None:
+        """Return if another driver may be called; raise what ends the run otherwise."""
+
+    def call(self, started: tasks.StartedTask) -> Outcome:
+        """Call the driver; whatever it does becomes the outcome."""
+
+
+class DriverTask(task.Task):
+    """One driver's step. It never fails in TaskFlow's sense: its outcome is its result.
+
+    So one driver's failure neither hides another's nor makes TaskFlow undo it.
+    """
+
+    def __init__(self, started: tasks.StartedTask, log: StepLog, caller: Caller) -> None:
+        super().__init__(name=started.name)
+        self._started, self._log, self._caller = started, log, caller
+
+    def execute(self) -> str:
+        """Journal, call, keep the outcome; return the task's state."""
+        self._caller.check()
+        self._log.enter(self._started)
+        outcome = self._caller.call(self._started)
+        self._log.leave(outcome)
+        return str(outcome.state)
+
+
+def build(
+    claim: workflows.Claim,
+    started: typing.Iterable[tasks.StartedTask],
+    log: StepLog,
+    caller: Caller,
+) -> linear_flow.Flow:
+    """Return the flow of one run of one workflow; it is for the calling thread alone."""
+    flow = linear_flow.Flow(f"{claim.operation} {claim.resource_type} {claim.resource_id}")
+    flow.add(*(DriverTask(one, log, caller) for one in started))
+    return flow
