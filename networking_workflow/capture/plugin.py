@@ -1,0 +1,79 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""The core plugin: ML2 whose changes become workflows and whose API sends nothing to a backend."""
+
+import sys
+import typing
+
+from neutron.plugins.ml2 import plugin as ml2_plugin
+from oslo_config import cfg
+from oslo_log import log
+
+from networking_workflow.capture import mechanisms, refusals, seams, session
+from networking_workflow.model import errors
+
+LOG = log.getLogger(__name__)
+
+#: gunicorn ends instead of starting a worker again and again that ends with this code.
+EXIT_REFUSED = 3
+
+# Before the plugin's constructor opens the database; acts on SQLite files only.
+seams.queue_sqlite_writers()
+
+
+class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):  # type: ignore[misc]
+    """ML2 with capture. The class that is configured must be called ``Ml2Plugin``.
+
+    Neutron looks ``_<class name>__native_*_support`` up by the name of the instance's class
+    (``neutron/api/api_common.py``). A subclass called ``Ml2Plugin`` inherits ML2's own; one of any
+    other name silently loses native bulk calls, pagination and sorting, hence the three for this
+    name. And ``neutron-ovn-db-sync-util`` swaps core plugins by that name.
+    """
+
+    __native_bulk_support = True
+    __native_pagination_support = True
+    __native_sorting_support = True
+
+    def __init__(self) -> None:
+        exit_on_error(_refuse_uncovered)
+        super().__init__()
+        session.install()
+        self._lift_subscriptions()
+
+    @property
+    def mechanism_manager(self) -> typing.Any:
+        """Return the manager of the mechanism drivers."""
+        return self.__dict__["mechanism_manager"]
+
+    @mechanism_manager.setter
+    def mechanism_manager(self, manager: typing.Any) -> None:
+        # ML2's constructor makes the manager itself and offers no way to give it another class.
+        manager.__class__ = mechanisms.CapturingMechanismManager
+        self.__dict__["mechanism_manager"] = manager
+
+    def _lift_subscriptions(self) -> None:
+        ovn = self.mechanism_manager.mech_drivers.get("ovn")
+        if ovn is not None:
+            exit_on_error(lambda: seams.lift_ovn_subscriptions(ovn.obj))
+
+
+def _refuse_uncovered() -> None:
+    refusals.refuse_uncovered(
+        service_plugins=cfg.CONF.service_plugins,
+        extension_drivers=cfg.CONF.ml2.extension_drivers,
+        mechanism_drivers=cfg.CONF.ml2.mechanism_drivers,
+    )
+
+
+def exit_on_error(check: typing.Callable[[], None]) -> None:
+    """Run a check at start; end the process with the error's words, not with a trace.
+
+    :raises SystemExit: if the check raises a ConfigurationError.
+    """
+    try:
+        check()
+    except errors.ConfigurationError as error:
+        LOG.critical("%s", error)
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(EXIT_REFUSED) from error

@@ -1,0 +1,105 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Which plugins and drivers may be configured: those whose backend work is covered, by name.
+
+Half of a change deferred and half of it sent at once is worse than either, so a process that would
+do so does not start.
+"""
+
+import importlib.metadata
+import typing
+
+from networking_workflow.model import errors
+
+#: Service plugins that program no backend.
+SERVICE_PLUGINS = frozenset(
+    {
+        "auto_allocate",
+        "flavors",
+        "network_ip_availability",
+        "network_segment_range",
+        "revisions",
+        "tag",
+        "timestamp",
+    }
+)
+
+#: Extension drivers of ML2 whose rows are part of covered resources and that call no backend.
+EXTENSION_DRIVERS = frozenset(
+    {
+        "data_plane_status",
+        "dns",
+        "dns_domain_keywords",
+        "dns_domain_ports",
+        "port_device_profile",
+        "port_hardware_offload_type",
+        "port_hint_ovs_tx_steering",
+        "port_hints",
+        "port_numa_affinity_policy",
+        "port_security",
+        "port_trusted",
+        "subnet_dns_publish_fixed_ip",
+        "tag_ports_during_bulk_creation",
+        "uplink_status_propagation",
+        "uplink_status_propagation_updatable",
+    }
+)
+
+#: Mechanism drivers with backend work outside ``*_postcommit``: what their agents do, or reactions
+#: to status changes. Any other driver is called by a conductor, unmodified.
+REFUSED_MECHANISM_DRIVERS: dict[str, str] = {
+    "l2population": "it acts on changes of port status, which are no workflow",
+    "macvtap": "what its agents do is not covered yet",
+    "openvswitch": "what its agents do is not covered yet",
+    "ovn-sync": "it is for neutron-ovn-db-sync-util only",
+    "sriovnicswitch": "what its agents do is not covered yet",
+}
+
+_KINDS = (
+    ("service_plugins", "neutron.service_plugins", SERVICE_PLUGINS),
+    ("[ml2] extension_drivers", "neutron.ml2.extension_drivers", EXTENSION_DRIVERS),
+)
+
+
+def refuse_uncovered(
+    *,
+    service_plugins: typing.Iterable[str],
+    extension_drivers: typing.Iterable[str],
+    mechanism_drivers: typing.Iterable[str],
+) -> None:
+    """Check configured names: entry point aliases, or for service plugins dotted class paths.
+
+    :raises ConfigurationError: naming everything that is not covered, and what to do.
+    """
+    complaints = [
+        *_uncovered(_KINDS[0], service_plugins),
+        *_uncovered(_KINDS[1], extension_drivers),
+        *(
+            f"mechanism driver '{name}': {REFUSED_MECHANISM_DRIVERS[name]}"
+            for name in mechanism_drivers
+            if name in REFUSED_MECHANISM_DRIVERS
+        ),
+    ]
+    if complaints:
+        raise errors.ConfigurationError(
+            "The core plugin ml2_workflow does not cover everything that is configured: "
+            + "; ".join(complaints)
+            + ". Remove these from the configuration, or set core_plugin = ml2."
+        )
+
+
+def _uncovered(
+    kind: tuple[str, str, frozenset[str]], configured: typing.Iterable[str]
+) -> list[str]:
+    option, group, covered = kind
+    targets = {
+        entry.value.replace(":", ".")
+        for entry in importlib.metadata.entry_points(group=group)
+        if entry.name in covered
+    }
+    return [
+        f"'{name}' in {option}"
+        for name in configured
+        if name and name not in covered and name.replace(":", ".") not in targets
+    ]

@@ -1,0 +1,122 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Seams: the places where nothing short of a patch or a private name lets us in, one a function.
+
+Each names the upstream file it stands in for. ``tests/unit/capture/test_seams.py`` fails when one
+of those files changes, so that the seam is looked at again.
+"""
+
+import typing
+
+import sqlalchemy as sa
+from neutron_lib.callbacks import events, registry, resources
+from neutron_lib.db import api as db_api
+from oslo_config import cfg
+from oslo_db import options as db_options
+
+from networking_workflow.model import errors
+
+#: How long a SQLite writer waits for the one before it, in milliseconds.
+SQLITE_BUSY_TIMEOUT_MS = 60_000
+
+#: Marks the URL that readers use; the value is pysqlite's own default.
+_READER_MARK = {"detect_types": "0"}
+
+#: (attribute of OVN's mechanism driver, resource, event) of every subscription that programs OVN
+#: for a covered kind. Stands for ``OVNMechanismDriver.subscribe`` in
+#: ``neutron/plugins/ml2/drivers/ovn/mech_driver/mech_driver.py``.
+OVN_SUBSCRIPTIONS: tuple[tuple[str, str, str], ...] = (
+    ("_create_security_group", resources.SECURITY_GROUP, events.AFTER_CREATE),
+    ("_update_security_group", resources.SECURITY_GROUP, events.AFTER_UPDATE),
+    ("_delete_security_group", resources.SECURITY_GROUP, events.AFTER_DELETE),
+    ("_delete_security_group_precommit", resources.SECURITY_GROUP, events.PRECOMMIT_DELETE),
+    ("_process_sg_rule_notification", resources.SECURITY_GROUP_RULE, events.AFTER_CREATE),
+    ("_process_sg_rule_notification", resources.SECURITY_GROUP_RULE, events.BEFORE_DELETE),
+    ("_process_ag_notification", resources.ADDRESS_GROUP, events.AFTER_CREATE),
+    ("_process_ag_notification", resources.ADDRESS_GROUP, events.AFTER_UPDATE),
+    ("_process_ag_notification", resources.ADDRESS_GROUP, events.AFTER_DELETE),
+    ("create_segment_provnet_port", resources.SEGMENT, events.AFTER_CREATE),
+    ("delete_segment_provnet_port", resources.SEGMENT, events.AFTER_DELETE),
+)
+
+
+def lift_ovn_subscriptions(driver: typing.Any) -> None:
+    """Unsubscribe what programs OVN directly; ``driver`` is OVN's mechanism driver, initialised.
+
+    Needed in every process that loads the plugin. Subscriptions are found by name and receiver, so
+    a driver that never subscribed (no security groups configured) is no error.
+
+    :raises ConfigurationError: if the driver lacks one of the receivers: another Neutron release.
+    """
+    for name, resource, event in OVN_SUBSCRIPTIONS:
+        receiver = getattr(driver, name, None)
+        if receiver is None:
+            raise errors.ConfigurationError(
+                f"OVN's mechanism driver has no {name}: this Neutron release is not supported. "
+                "Install the Neutron release that networking-workflow's requirements name."
+            )
+        registry.unsubscribe(receiver, resource, event)
+
+
+def queue_sqlite_writers() -> None:
+    """Let writers on a SQLite file wait for each other instead of failing.
+
+    Stands in for ``_sqlite_emit_begin`` in ``oslo_db/sqlalchemy/engines.py``, whose deferred BEGIN
+    makes a writer fail at once when another has committed since its first read. Readers get an
+    engine of their own and keep the deferred BEGIN. To be called when the core plugin's module is
+    imported: the plugin's constructor already opens the database. Does nothing for other databases
+    and where the database has been opened before.
+    """
+    url = _configured_url()
+    manager = db_api.get_context_manager()
+    if url is None or manager.is_started:
+        return
+    reader_url = url.update_query_dict(_READER_MARK)
+    manager.configure(
+        slave_connection=reader_url.render_as_string(hide_password=False),
+        synchronous_reader=False,
+    )
+
+    def on_engine_create(engine: sa.Engine) -> None:
+        prepare_sqlite(engine, immediate=engine.url != reader_url)
+
+    manager.append_on_engine_create(on_engine_create)
+
+
+def _configured_url() -> sa.URL | None:
+    """Return the database's URL if it is a SQLite file; a database in memory has one connection."""
+    cfg.CONF.register_opts(db_options.database_opts, "database")
+    text = cfg.CONF.database.connection
+    if not text:
+        return None
+    url = sa.make_url(text)
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return url
+
+
+def prepare_sqlite(engine: sa.Engine, *, immediate: bool) -> None:
+    """Make an oslo.db engine of a SQLite file wait for locks, and its writers queue up front."""
+
+    @sa.event.listens_for(engine, "connect")
+    def pragmas(connection: typing.Any, _record: typing.Any) -> None:
+        connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    if not immediate:
+        return
+
+    # oslo.db's own BEGIN cannot be replaced by another "begin" listener: SQLAlchemy drops the
+    # order of those. So its statement is rewritten on the way out.
+    @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
+    def begin_immediate(
+        _connection: typing.Any,
+        _cursor: typing.Any,
+        statement: str,
+        parameters: typing.Any,
+        _context: typing.Any,
+        _executemany: bool,
+    ) -> tuple[str, typing.Any]:
+        return ("BEGIN IMMEDIATE" if statement == "BEGIN" else statement), parameters

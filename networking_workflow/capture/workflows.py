@@ -1,0 +1,188 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""From what a transaction collected to the workflows that the journal is asked to record."""
+
+import collections
+import dataclasses
+import typing
+import uuid
+
+import sqlalchemy as sa
+
+from networking_workflow.capture import changes, classes, rows
+from networking_workflow.journal import references
+from networking_workflow.model import keys as model_keys
+from networking_workflow.model import running as model_running
+from networking_workflow.model import states, workflows
+from networking_workflow.plan import keys
+
+_OP = states.Operation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Who asked for a transaction: the API call, or a driver inside a task."""
+
+    operation_id: str = ""
+    request_id: str = ""
+    project_id: str = ""
+    initiator: states.Initiator = states.Initiator.API
+
+    @classmethod
+    def of(cls, context: typing.Any, running: model_running.RunningTask | None) -> "Origin":
+        """Return the origin of a transaction of this request context (``None``: unknown)."""
+        request_id = getattr(context, "request_id", None) or ""
+        if running is not None:
+            return cls(
+                operation_id=running.claim.operation_id,
+                request_id=request_id,
+                project_id=running.claim.project_id,
+                initiator=states.Initiator.DRIVER,
+            )
+        return cls(
+            operation_id=request_id,
+            request_id=request_id,
+            project_id=getattr(context, "project_id", None) or "",
+        )
+
+
+def build(
+    connection: sa.Connection,
+    collected: typing.Sequence[changes.Collected],
+    origin: Origin,
+    lane: str = model_keys.DEFAULT_LANE,
+) -> list[workflows.NewWorkflow]:
+    """Return one workflow a changed resource, in apply order.
+
+    Reads what the flush does not tell (owners of descriptions, unchanged references of updated
+    resources): a number of statements that does not depend on how many resources changed.
+    """
+    notes = [entry for entry in collected if isinstance(entry, changes.Note)]
+    notes.extend(_described(connection, collected, notes))
+    ordered = changes.in_apply_order(changes.fold(changes.merge(notes)).values())
+    current = _read(connection, ordered)
+    edges: dict[changes.Reference, list[changes.Edge]] = collections.defaultdict(list)
+    for entry in collected:
+        if isinstance(entry, changes.Edge):
+            edges[entry.resource_type, entry.resource_id].append(entry)
+    return [
+        _workflow(
+            note,
+            current.get((note.resource_type, note.resource_id)),
+            edges.get((note.resource_type, note.resource_id), []),
+            origin,
+            lane,
+        )
+        for note in ordered
+    ]
+
+
+def _described(
+    connection: sa.Connection,
+    collected: typing.Sequence[changes.Collected],
+    notes: typing.Sequence[changes.Note],
+) -> list[changes.Note]:
+    """Return an update of the owner of each description that no other note tells of."""
+    known = {note.standard_attr_id for note in notes}
+    wanted: dict[str, set[int]] = collections.defaultdict(set)
+    for entry in collected:
+        if isinstance(entry, changes.Description) and entry.standard_attr_id not in known:
+            wanted[entry.table].add(entry.standard_attr_id)
+    found: list[changes.Note] = []
+    for table, ids in wanted.items():
+        owners = sa.table(table, sa.column("id"), sa.column("standard_attr_id"))
+        query = sa.select(owners).where(owners.c.standard_attr_id.in_(ids))
+        found.extend(
+            changes.Note(
+                resource_type=classes.ITSELF[table].kind,
+                resource_id=row.id,
+                operation=_OP.UPDATE,
+                standard_attr_id=row.standard_attr_id,
+            )
+            for row in connection.execute(query)
+        )
+    return found
+
+
+def _read(
+    connection: sa.Connection, notes: typing.Sequence[changes.Note]
+) -> dict[changes.Reference, references.Row]:
+    """Return today's row of each updated resource: the flush holds only what changed."""
+    by_kind: dict[str, list[str]] = collections.defaultdict(list)
+    for note in notes:
+        if note.operation is _OP.UPDATE:
+            by_kind[note.resource_type].append(note.resource_id)
+    return {
+        (kind, resource_id): row
+        for kind, ids in by_kind.items()
+        for resource_id, row in references.read(connection, kind, ids).items()
+    }
+
+
+def _workflow(
+    note: changes.Note,
+    current: references.Row | None,
+    edges: typing.Sequence[changes.Edge],
+    origin: Origin,
+    lane: str,
+) -> workflows.NewWorkflow:
+    refers = set(note.references)
+    project_id, standard_attr_id = note.project_id, note.standard_attr_id
+    if current is not None and current.exists:
+        refers.update(current.references)
+        project_id = project_id or current.project_id
+        standard_attr_id = standard_attr_id or current.standard_attr_id
+    return workflows.NewWorkflow(
+        id=str(uuid.uuid4()),
+        resource_type=note.resource_type,
+        resource_id=note.resource_id,
+        operation=note.operation,
+        keys=keys.keys_for(lane, note.resource_type, note.resource_id, _resolved(refers)),
+        project_id=origin.project_id or project_id or "",
+        operation_id=origin.operation_id,
+        request_id=origin.request_id,
+        initiator=origin.initiator,
+        lane=lane,
+        snapshot=_snapshot(note, edges),
+        standard_attr_id=None if note.operation is _OP.DELETE else standard_attr_id,
+    )
+
+
+def _resolved(refers: set[changes.Reference]) -> set[changes.Reference]:
+    """Return the references with an external port's mark replaced by its network's group."""
+    if rows.EXTERNAL not in refers:
+        return refers
+    groups = {("hcg", name) for kind, name in refers if kind == "network"}
+    return (refers - {rows.EXTERNAL}) | groups
+
+
+def _snapshot(
+    note: changes.Note, edges: typing.Sequence[changes.Edge]
+) -> workflows.Snapshot | None:
+    if note.operation is _OP.DELETE:
+        edge = next((edge for edge in edges if edge.deleted), None)
+        return _document(
+            deleted=edge.deleted if edge else note.deleted, extras=edge.extras if edge else {}
+        )
+    updates = [edge for edge in edges if edge.original]
+    if note.operation is _OP.CREATE or not updates:
+        return None
+    # Several updates of one transaction: what was before the first, and what is after the last.
+    first, last = updates[0], updates[-1]
+    before = {key: value for key, value in first.extras.items() if key.startswith("original")}
+    return _document(original=first.original, extras={**last.extras, **before})
+
+
+def _document(
+    *,
+    original: typing.Mapping[str, typing.Any] | None = None,
+    deleted: typing.Mapping[str, typing.Any] | None = None,
+    extras: typing.Mapping[str, typing.Any],
+) -> workflows.Snapshot:
+    return {
+        "version": workflows.SNAPSHOT_VERSION,
+        "original": original,
+        "deleted": deleted,
+        "edge": extras,
+    }

@@ -1,0 +1,81 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""The class map against the metadata of all of Neutron's models."""
+
+import collections
+
+import pytest
+from neutron.db.migration.models import head
+from neutron_lib.db import model_base
+
+from networking_workflow.capture import classes
+from networking_workflow.plan import keys
+
+METADATA = head.get_metadata()
+
+
+def test_every_table_is_in_exactly_one_list():
+    listed = collections.Counter([*classes.ITSELF, *classes.CHILD, *classes.IGNORED])
+    assert sorted(set(METADATA.tables) - set(listed)) == []
+    assert sorted(set(listed) - set(METADATA.tables)) == []
+    assert [table for table, times in listed.items() if times > 1] == []
+
+
+def test_no_list_names_a_table_twice():
+    children = [table for text in classes._CHILDREN.values() for table in text.split()]
+    ignored = [table for text in classes._IGNORED.values() for table in text.split()]
+    assert len(children) == len(set(children))
+    assert len(ignored) == len(set(ignored))
+
+
+@pytest.mark.parametrize("table", sorted(classes.CHILD))
+def test_child_column_is_a_foreign_key_to_its_parents_table(table):
+    child = classes.CHILD[table]
+    parent = classes.TABLE_OF[child.kind]
+    targets = {fk.target_fullname for fk in METADATA.tables[table].c[child.column].foreign_keys}
+    assert f"{parent}.{classes.ITSELF[parent].id_column}" in targets
+
+
+@pytest.mark.parametrize("table", sorted(classes.ITSELF))
+def test_own_columns_exist(table):
+    entry = classes.ITSELF[table]
+    columns = METADATA.tables[table].c
+    assert entry.id_column in columns
+    assert entry.noise <= set(columns.keys())
+
+
+@pytest.mark.parametrize("table", sorted(classes.REFERENCES))
+def test_reference_columns_point_where_they_say_and_have_a_rule(table):
+    columns = METADATA.tables[table].c
+    kind = (classes.ITSELF.get(table) or classes.CHILD[table]).kind
+    for column, resource_type in classes.REFERENCES[table]:
+        targets = {fk.column.table.name for fk in columns[column].foreign_keys}
+        assert targets == {classes.TABLE_OF[resource_type]}
+        assert resource_type in keys.RULES[kind].references
+
+
+def test_kinds_are_unique_and_every_covered_kind_has_its_rule_of_keys():
+    assert len(classes.TABLE_OF) == len(classes.ITSELF)
+    assert set(classes.COVERED) <= set(classes.TABLE_OF)
+    assert set(classes.COVERED) == set(keys.RULES)
+
+
+def test_cascades_into_covered_tables_go_through_the_session():
+    """What the database deletes by itself is invisible: so parents cascade in the session."""
+    mappers = {m.local_table.name: m for m in model_base.BASEV2.registry.mappers}
+    missing = []
+    for name in (classes.TABLE_OF[kind] for kind in classes.COVERED):
+        for fk in METADATA.tables[name].foreign_keys:
+            parent = fk.column.table.name
+            if (fk.ondelete or "").upper() != "CASCADE" or parent == "standardattributes":
+                continue
+            cascading = [
+                relation
+                for relation in mappers[parent].relationships
+                if relation.mapper.local_table.name == name and relation.cascade.delete
+            ]
+            if not cascading:
+                missing.append((name, fk.parent.name, parent))
+    # An address group that a rule refers to cannot be deleted (AddressGroupInUse).
+    assert missing == [("securitygrouprules", "remote_address_group_id", "address_groups")]
