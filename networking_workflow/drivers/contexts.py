@@ -23,8 +23,6 @@ from networking_workflow.model import running, workflows
 
 Json = dict[str, typing.Any]
 
-_NOT_BOUND = (portbindings.VIF_TYPE_UNBOUND, portbindings.VIF_TYPE_BINDING_FAILED)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
@@ -48,8 +46,8 @@ class Place:
 
     @property
     def is_bound(self) -> bool:
-        """Return whether a driver has bound it."""
-        return self.binding["vif_type"] not in _NOT_BOUND
+        """Return whether it has been bound, or at least tried to: ML2 announces both."""
+        return bool(self.binding["vif_type"] != portbindings.VIF_TYPE_UNBOUND)
 
     def unbound(self) -> "Place":
         """Return it as it was before a driver bound it, on the same host."""
@@ -80,7 +78,7 @@ class Port:
         return Port(current=current, places=[place.unbound() for place in self.places])
 
     def place_at(self, host: str) -> Place:
-        """Return the place that a context for ``host`` had before; a distributed port has several."""
+        """Return the place that a context for ``host`` had before (a distributed one: its own)."""
         of_host = [place for place in self.places if place.host == host]
         return of_host[0] if self.is_distributed and of_host else self.places[0]
 

@@ -13,6 +13,7 @@ import typing
 
 from neutron.db import provisioning_blocks
 from neutron_lib import constants
+from neutron_lib.api.definitions import portbindings
 from neutron_lib.callbacks import resources
 from neutron_lib.plugins.ml2 import api
 from oslo_config import cfg
@@ -32,6 +33,8 @@ ENTITY = "FABRIC"
 
 class FabricMechanismDriver(api.MechanismDriver):
     """Keeps networks, subnets and ports of one fabric like those of Neutron."""
+
+    connectivity = portbindings.CONNECTIVITY_L2  # ports without an address are bound, too
 
     def initialize(self) -> None:
         cfg.CONF.register_opts(options.OPTIONS, options.GROUP)

@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""The options of Neutron that decide what the Northbound database must hold, as values."""
+
+import dataclasses
+import typing
+
+from neutron.common.ovn import acl as ovn_acl
+from neutron.common.ovn import utils as ovn_utils
+from neutron.conf.agent import ovs_conf
+from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
+from oslo_config import cfg
+
+from networking_workflow.model import errors
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OvnSettings:
+    """One process's options; strings are as OVN stores them."""
+
+    metadata_enabled: bool = False
+    security_groups: bool = True
+    lease_time_s: str = "43200"
+    dns_domain: str = ""
+    dns_servers: tuple[str, ...] = ()  #: for subnets without name servers of their own
+    resolvers: tuple[str, ...] = ()  #: this host's, if there are no ``dns_servers`` either
+    dhcp4_options: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    dhcp6_options: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    baremetal_dhcp: bool = True
+    igmp_snooping: str = "false"
+    igmp_flood: str = "false"
+    igmp_flood_reports: str = "true"
+    igmp_flood_unregistered: str = "false"
+    learn_fdb: str = "false"
+    fdb_age_threshold: str = "0"
+    broadcast_arps: str = "true"
+    default_zones: tuple[str, ...] = ()
+    activation_strategy: str = ""
+    mcast_flood_broken: bool = False  #: of the connected Northbound's schema
+
+
+def from_config(*, mcast_flood_broken: bool) -> OvnSettings:
+    """Read the options of this process.
+
+    :raises ConfigurationError: for a mode of ML2/OVN that this driver does not program.
+    """
+    if ovn_conf.is_logical_switch_per_vlan_segment_enabled():
+        raise errors.ConfigurationError(
+            "[ovn] logical_switch_per_vlan_segment is not supported by networking-workflow: it "
+            "programs one logical switch for each network. Set it to false, or use the core plugin "
+            "ml2."
+        )
+    return OvnSettings(
+        metadata_enabled=ovn_conf.is_ovn_metadata_enabled(),
+        security_groups=ovn_acl.is_sg_enabled(),
+        lease_time_s=str(ovn_conf.get_ovn_dhcp_default_lease_time()),
+        dns_domain=cfg.CONF.dns_domain,
+        dns_servers=tuple(ovn_conf.get_dns_servers()),
+        resolvers=tuple(ovn_utils.get_system_dns_resolvers()),
+        dhcp4_options=dict(ovn_conf.get_global_dhcpv4_opts()),
+        dhcp6_options=dict(ovn_conf.get_global_dhcpv6_opts()),
+        baremetal_dhcp=not ovn_conf.is_ovn_dhcp_disabled_for_baremetal(),
+        igmp_snooping=ovs_conf.get_igmp_snooping_enabled(),
+        igmp_flood=ovs_conf.get_igmp_flood(),
+        igmp_flood_reports=ovs_conf.get_igmp_flood_reports(),
+        igmp_flood_unregistered=ovs_conf.get_igmp_flood_unregistered(),
+        learn_fdb=str(ovn_conf.is_learn_fdb_enabled()).lower(),
+        fdb_age_threshold=ovn_conf.get_fdb_age_threshold(),
+        broadcast_arps=str(ovn_conf.is_broadcast_arps_to_all_routers_enabled()).lower(),
+        default_zones=tuple(cfg.CONF.default_availability_zones),
+        activation_strategy=ovn_conf.get_ovn_lm_activation_strategy() or "",
+        mcast_flood_broken=mcast_flood_broken,
+    )

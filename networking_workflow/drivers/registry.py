@@ -1,0 +1,44 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Which drivers a process has: one for each of ``[ml2] mechanism_drivers``, in that order."""
+
+import dataclasses
+import typing
+
+from networking_workflow.drivers import ml2, protocol
+
+#: The mechanism driver that is not called through ML2's hooks: its own driver compares, writes what
+#: differs and reads back.
+OVN = "ovn"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DriverSettings:
+    """What drivers are told by value."""
+
+    ovsdb_timeout_s: float = 10.0  #: seconds that one OVN database transaction may take
+
+
+def build(plugin: typing.Any, settings: DriverSettings) -> list[protocol.Driver]:
+    """Return the drivers of a core plugin whose mechanism drivers are initialised.
+
+    Opens no connection: a backend that is down when a process starts is met at the first call.
+
+    :raises ConfigurationError: if a driver refuses what is configured.
+    """
+    return [
+        _build(extension.name, extension.obj, plugin, settings)
+        for extension in plugin.mechanism_manager.ordered_mech_drivers
+    ]
+
+
+def _build(
+    alias: str, mech_driver: typing.Any, plugin: typing.Any, settings: DriverSettings
+) -> protocol.Driver:
+    if alias == OVN:
+        # Imported here, since it imports the OVN libraries, which other deployments do not have.
+        from networking_workflow.drivers.ovn import driver as ovn
+
+        return ovn.OvnDriver(mech_driver, plugin=plugin, timeout_s=settings.ovsdb_timeout_s)
+    return ml2.Ml2Driver(alias, mech_driver, plugin)

@@ -1,0 +1,182 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What the adapter hands to a driver is, key by key, what stock ML2 hands to it."""
+
+import collections.abc
+import pathlib
+import typing
+
+import pytest
+
+from networking_workflow.drivers import ml2, protocol
+from networking_workflow.model import states
+from tests.functional.fabric import cloud, neutron_process, recorder
+
+Json = dict[str, typing.Any]
+
+CREATE, UPDATE, DELETE = states.Operation.CREATE, states.Operation.UPDATE, states.Operation.DELETE
+
+
+class Both(typing.NamedTuple):
+    """The calls that one change led to."""
+
+    stock: list[tuple[str, Json]]
+    ours: list[tuple[str, Json]]
+
+
+@pytest.fixture(scope="module")
+def neutron(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> collections.abc.Iterator[neutron_process.Neutron]:
+    folder: pathlib.Path = tmp_path_factory.mktemp("contexts")
+    with neutron_process.running(folder, mechanism_drivers="") as process:
+        process.call(install)
+        yield process
+
+
+_DRIVERS: dict[str, typing.Any] = {}  # over there
+
+
+def install(plugin: typing.Any) -> None:
+    """Put a recorder into stock ML2, and another behind the adapter."""
+    from stevedore import extension
+
+    stock, ours = recorder.Recorder(), recorder.Recorder()
+    manager = plugin.mechanism_manager
+    entry = extension.Extension("recorder", None, None, stock)
+    manager.ordered_mech_drivers.append(entry)
+    manager.mech_drivers["recorder"] = entry
+    _DRIVERS.update(stock=stock, ours=ours, adapter=ml2.Ml2Driver("recorder", ours, plugin))
+
+
+def follow(
+    plugin: typing.Any,
+    kind: str,
+    resource_id: str,
+    operation: states.Operation,
+    applied: Json | None,
+) -> tuple[Both, Json | None]:
+    """Let the adapter follow what was just done; return both drivers' calls and what it keeps."""
+    stock, ours, adapter = _DRIVERS["stock"], _DRIVERS["ours"], _DRIVERS["adapter"]
+    target = protocol.Target(
+        resource_type=kind,
+        resource_id=resource_id,
+        operation=operation,
+        snapshot=stock.snapshots.get(resource_id),
+        applied=applied,
+    )
+    kept = None
+    if operation is DELETE:
+        adapter.delete(target)
+    else:
+        kept = dict(adapter.apply(target))
+    return Both(stock.taken(), ours.taken()), kept
+
+
+def differences(stock: typing.Any, ours: typing.Any, path: str = "") -> dict[str, typing.Any]:
+    """Return where two contexts' contents differ: path -> (stock, ours)."""
+    if isinstance(stock, dict) and isinstance(ours, dict):
+        return {
+            where: value
+            for key in sorted(stock.keys() | ours.keys())
+            for where, value in differences(
+                stock.get(key, "absent"), ours.get(key, "absent"), f"{path}.{key}".lstrip(".")
+            ).items()
+        }
+    return {} if stock == ours else {path: (stock, ours)}
+
+
+def assert_equal(both: Both, *hooks: str, but: typing.Collection[str] = ()) -> None:
+    """Compare all calls of one change; ``but`` names what is known to differ."""
+    assert [hook for hook, _ in both.stock] == [hook for hook, _ in both.ours] == list(hooks)
+    for (_, stock), (_, ours) in zip(both.stock, both.ours, strict=True):
+        found = differences(stock, ours)
+        assert not {path: value for path, value in found.items() if path not in but}
+
+
+def test_network(neutron: neutron_process.Neutron) -> None:
+    network = neutron.call(cloud.create_network)
+    both, kept = neutron.call(follow, "network", network["id"], CREATE, None)
+    assert_equal(both, "create_network_postcommit")
+
+    neutron.call(cloud.update, "network", network["id"], {"name": "renamed"})
+    both, kept = neutron.call(follow, "network", network["id"], UPDATE, kept)
+    assert_equal(both, "update_network_postcommit")
+    assert both.ours[0][1]["original"]["name"] == "net"
+
+    neutron.call(cloud.delete, "network", network["id"])
+    both, _ = neutron.call(follow, "network", network["id"], DELETE, kept)
+    assert_equal(both, "delete_network_postcommit")
+
+
+def test_subnet(neutron: neutron_process.Neutron) -> None:
+    network = neutron.call(cloud.create_network)
+    neutron.call(follow, "network", network["id"], CREATE, None)
+
+    subnet = neutron.call(cloud.create_subnet, network["id"])
+    both, kept = neutron.call(follow, "subnet", subnet["id"], CREATE, None)
+    assert_equal(both, "create_subnet_postcommit")
+
+    neutron.call(cloud.update, "subnet", subnet["id"], {"dns_nameservers": ["192.0.2.1"]})
+    both, kept = neutron.call(follow, "subnet", subnet["id"], UPDATE, kept)
+    assert_equal(both, "update_subnet_postcommit")
+
+    neutron.call(cloud.delete, "subnet", subnet["id"])
+    both, _ = neutron.call(follow, "subnet", subnet["id"], DELETE, kept)
+    assert_equal(both, "delete_subnet_postcommit")
+
+
+def test_port_that_is_bound_later_moved_and_unbound(neutron: neutron_process.Neutron) -> None:
+    network = neutron.call(cloud.create_network)
+    neutron.call(follow, "network", network["id"], CREATE, None)
+
+    port = neutron.call(cloud.create_port, network["id"])
+    both, kept = neutron.call(follow, "port", port["id"], CREATE, None)
+    assert_equal(both, "create_port_postcommit")
+
+    neutron.call(cloud.update, "port", port["id"], {"name": "renamed"})
+    both, kept = neutron.call(follow, "port", port["id"], UPDATE, kept)
+    assert_equal(both, "update_port_postcommit")
+
+    for host in ("one", "two"):
+        neutron.call(cloud.update, "port", port["id"], {"binding:host_id": host})
+        both, kept = neutron.call(follow, "port", port["id"], UPDATE, kept)
+        assert_spans(both)
+
+    neutron.call(cloud.update, "port", port["id"], {"binding:host_id": ""})
+    both, kept = neutron.call(follow, "port", port["id"], UPDATE, kept)
+    assert both.ours[0][1]["original_binding_levels"]
+    # ML2 makes its dict before the flush that counts the revision up.
+    assert_equal(both, "update_port_postcommit", but={"current.revision_number"})
+
+    neutron.call(cloud.delete, "port", port["id"])
+    both, _ = neutron.call(follow, "port", port["id"], DELETE, kept)
+    assert_equal(both, "delete_port_postcommit")
+
+
+def test_port_that_is_born_bound_and_deleted_so(neutron: neutron_process.Neutron) -> None:
+    network = neutron.call(cloud.create_network)
+    neutron.call(follow, "network", network["id"], CREATE, None)
+
+    port = neutron.call(cloud.create_port, network["id"], {"binding:host_id": "one"})
+    both, kept = neutron.call(follow, "port", port["id"], CREATE, None)
+    assert both.ours[1][1]["vif_details"]
+    # Ours is called when the binding is committed as well, and numbers are those of then.
+    later = {"current.revision_number", "original.revision_number"}
+    assert_equal(both, "create_port_postcommit", "update_port_postcommit", but=later)
+
+    neutron.call(cloud.delete, "port", port["id"])
+    both, _ = neutron.call(follow, "port", port["id"], DELETE, kept)
+    assert_equal(both, "delete_port_postcommit")
+    assert both.ours[0][1]["binding_levels"]
+
+
+def assert_spans(both: Both) -> None:
+    """Stock says the host, then the binding; our one update leads from before to after both."""
+    assert [hook for hook, _ in both.stock] == ["update_port_postcommit"] * 2
+    [(hook, ours)] = both.ours
+    assert hook == "update_port_postcommit"
+    (_, first), (_, last) = both.stock
+    stock = {name: (first if name.startswith("original") else last)[name] for name in ours}
+    assert not differences(stock, ours)
