@@ -93,12 +93,19 @@ _COMMITTED = _Committed()
 
 @contextlib.contextmanager
 def committed_ids() -> typing.Iterator[list[str]]:
-    """Give a list that gets the id of each workflow committed on this thread within the block."""
-    outer, _COMMITTED.ids = _COMMITTED.ids, []
+    """Give a list that gets the id of each workflow committed on this thread within the block.
+
+    Blocks may be nested: the outer one gets what the inner one got.
+    """
+    outer = _COMMITTED.ids
+    inner: list[str] = []
+    _COMMITTED.ids = inner
     try:
-        yield _COMMITTED.ids
+        yield inner
     finally:
         _COMMITTED.ids = outer
+        if outer is not None:
+            outer.extend(inner)
 
 
 class Capture:
