@@ -1,0 +1,103 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""neutron-api under gunicorn: one worker process with threads. Run as a module by ``NeutronApi``.
+
+What it does beyond ``gunicorn neutron.wsgi.api:application``, each for one measured trap:
+it reads the policies before the first request, gives SIGTERM back to gunicorn, ends as a whole
+when the worker ends, and dies with the process that started it.
+"""
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+import types
+import typing
+
+import gunicorn.app.base
+import gunicorn.arbiter
+import gunicorn.workers.base
+import gunicorn.workers.gthread
+
+PR_SET_PDEATHSIG = 1
+
+
+class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]
+    """Neutron's WSGI application with its settings for gunicorn."""
+
+    def __init__(self, bind: str, threads: int) -> None:
+        self._settings: dict[str, typing.Any] = {
+            "bind": bind,
+            "worker_class": "gthread",
+            "workers": 1,
+            "threads": threads,
+            "keepalive": 75,
+            "timeout": 0,  # a paused process is not a hanging one
+            "graceful_timeout": 30,
+            "control_socket_disable": True,
+            "post_fork": _die_with_parent,
+            "post_worker_init": _give_sigterm_back,
+            "child_exit": _end_with_worker,
+        }
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> typing.Any:
+        sys.argv = sys.argv[:1]  # Neutron parses it as its own
+        from neutron.wsgi import api
+
+        # neutron/policy.py publishes its enforcer before its rules: the first requests of several
+        # threads were answered with 403, 404 and empty lists.
+        from neutron import policy  # isort: skip
+
+        policy.init()
+        return api.application
+
+
+def _die_with_parent(_: object, worker: gunicorn.workers.base.Worker) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != worker.ppid:
+        os._exit(1)
+
+
+def _give_sigterm_back(worker: gunicorn.workers.base.Worker) -> None:
+    """Run the handlers that Neutron's drivers put in gunicorn's place, and then gunicorn's.
+
+    OVN's only leaves the hash ring, so that the process would go on serving (mech_driver.py,
+    ``_setup_hash_ring``).
+    """
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: types.FrameType | None) -> None:
+        if callable(before) and before != worker.handle_exit:
+            before(number, frame)
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.siginterrupt(signal.SIGTERM, False)
+
+
+def _end_with_worker(arbiter: gunicorn.arbiter.Arbiter, _: object) -> None:
+    """End when the worker has died by itself; gunicorn would start another one."""
+    if arbiter.LISTENERS:  # they are gone once it is told to stop
+        os._exit(1)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bind", required=True, help="<address>:<port>, or unix:<path>")
+    parser.add_argument("--threads", type=int, default=8, help="requests at a time")
+    arguments = parser.parse_args()
+    # Kept-alive connections of clients that have gone hold up a stop for two seconds otherwise.
+    gunicorn.workers.gthread.STOP_KEEPALIVE_LINGER = 0.0
+    Application(arguments.bind, arguments.threads).run()
+
+
+if __name__ == "__main__":
+    main()
