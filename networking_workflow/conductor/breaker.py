@@ -54,6 +54,7 @@ class Breaker:
         self._error: errors.BackendUnreachable | None = None
         self._prober: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._false_alarms = 0  #: probes in a row after which no call went through
 
     @property
     def error(self) -> errors.BackendUnreachable | None:
@@ -71,7 +72,20 @@ class Breaker:
                     error.detail,
                 )
             self._error = error
-            self._probe_in_background(first_s=settings.jittered_s(self._config.probe_s))
+            self._probe_in_background(first_s=self._pause_s())
+
+    def worked(self) -> None:
+        """Note that a call of the driver went through."""
+        self._false_alarms = 0
+
+    def _pause_s(self) -> float:
+        """Return the seconds until the next probe; more where probes say yes and calls say no.
+
+        A mechanism driver without a probe of its own always says yes.
+        """
+        longest_s = max(self._config.probe_s, self._config.retry.max_delay_s)
+        pause_s = self._config.probe_s * 2.0 ** min(self._false_alarms, 16)
+        return settings.jittered_s(min(longest_s, pause_s))
 
     def look(self) -> None:
         """Probe now, and wake those that wait for the driver if it answers.
@@ -109,9 +123,10 @@ class Breaker:
             with self._lock:
                 if error is None:
                     was_open, self._error, self._prober = self._error is not None, None, None
+                    self._false_alarms += was_open
                     break
                 self._error = errors.BackendUnreachable(error.detail)
-            wait_s = settings.jittered_s(self._config.probe_s)
+            wait_s = self._pause_s()
         else:
             return
         if was_open:

@@ -7,6 +7,7 @@ import logging
 import typing
 
 import sqlalchemy.exc
+from neutron_lib.db import api as neutron_db
 from oslo_db import exception as oslo_db_errors
 
 from networking_workflow.model import errors
@@ -23,9 +24,6 @@ DATABASE_AWAY: tuple[type[BaseException], ...] = (
     sqlalchemy.exc.InternalError,
     sqlalchemy.exc.TimeoutError,
 )
-
-#: The same from Neutron's sessions, whose engine translates errors.
-_NEUTRON_DATABASE = (*DATABASE_AWAY, oslo_db_errors.DBError)
 
 
 def guarded(call: typing.Callable[[], T], what: str) -> tuple[T | None, errors.DriverError | None]:
@@ -44,18 +42,29 @@ def guarded(call: typing.Callable[[], T], what: str) -> tuple[T | None, errors.D
     except (Exception, SystemExit) as error:
         _raise_lease_lost(error)
         detail = f"{type(error).__name__}: {error}"
-        if isinstance(error, _NEUTRON_DATABASE):
+        if _is_of_database(error):
             LOG.warning("%s: the database did not do its part: %s", what, detail)
             return None, errors.TransientFailure(detail)
         LOG.exception("%s failed unexpectedly", what)
         return None, errors.DriverError(detail)
 
 
+def _is_of_database(error: BaseException) -> bool:
+    """Return whether a database asked for another try: the journal's, or Neutron's sessions'."""
+    if isinstance(error, (*DATABASE_AWAY, oslo_db_errors.DBError)):
+        return True
+    return isinstance(error, Exception) and bool(neutron_db.is_retriable(error))
+
+
 def _raise_lease_lost(error: BaseException) -> None:
+    """Raise the LeaseLost that ``error`` is, or was raised from, or holds among several."""
     seen: set[int] = set()
-    below: BaseException | None = error
-    while below is not None and id(below) not in seen:
-        if isinstance(below, errors.LeaseLost):
-            raise below
-        seen.add(id(below))
-        below = below.__cause__ or below.__context__
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, errors.LeaseLost):
+            raise one
+        seen.add(id(one))
+        todo += [one.__cause__, one.__context__, *getattr(one, "inner_exceptions", ())]

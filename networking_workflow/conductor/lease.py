@@ -81,11 +81,7 @@ class LeaseKeeper:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Register, and renew from now on in a thread.
-
-        :raises sqlalchemy.exc.SQLAlchemyError: if the database cannot be reached.
-        """
-        self._register()
+        """Register and renew in a thread; while the database is away it goes on trying."""
         self._thread = threading.Thread(target=self._keep, name="workflow-lease", daemon=True)
         self._thread.start()
 
@@ -123,7 +119,7 @@ class LeaseKeeper:
         LOG.info("Conductor %s on %s, process %d", owner, self._config.host, self._pid)
 
     def _keep(self) -> None:
-        wait_s = settings.jittered_s(self._config.renew_s)
+        wait_s = 0.0
         while not self._stopping.wait(wait_s):
             try:
                 self._renew_or_replace()

@@ -76,20 +76,17 @@ class Conductor:
         return self._keeper.owner
 
     def start(self) -> None:
-        """Register and start every thread.
+        """Start every thread; the first one registers.
+
+        While the database is away it goes on trying to register.
 
         :raises OSError: if ``wakeup_dir`` cannot be written to.
-        :raises sqlalchemy.exc.SQLAlchemyError: if the database cannot be reached.
         """
         config = self._settings
         self._listener = wakeup.Listener(config.wakeup_dir)
         if config.wakeup_dir is not None:
             self._sender = wakeup.Sender(config.wakeup_dir, skip=self._listener.path)
-        try:
-            self._keeper.start()
-        except sa.exc.SQLAlchemyError:
-            self._listener.close()
-            raise
+        self._keeper.start()
         self._workers = [self._worker(number) for number in range(config.workers)]
         self._threads = [
             poll.Poller(

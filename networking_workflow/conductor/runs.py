@@ -180,6 +180,8 @@ class Run:
             applied, error = self._call_driver(started)
             if isinstance(error, errors.BackendUnreachable):
                 fuse.open(error)
+            elif error is None:
+                fuse.worked()
         state = outcomes.state_after(error, spent=self._spent)
         return flows.Outcome(task=started, state=state, error=error, applied=applied)
 
