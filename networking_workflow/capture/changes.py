@@ -13,6 +13,7 @@ import typing
 
 from networking_workflow.capture import classes
 from networking_workflow.model import states
+from networking_workflow.plan import keys
 
 Reference = tuple[str, str]  #: (resource type, id)
 
@@ -99,7 +100,7 @@ def _operation(before: states.Operation, after: states.Operation) -> states.Oper
 def fold(merged: typing.Mapping[Reference, Note]) -> dict[Reference, Note]:
     """Return ``merged`` without what was made or deleted together with its parent.
 
-    The parent takes over what the folded ones refer to.
+    The parent takes over the resources that the folded ones refer to.
     """
     kept: dict[Reference, Note] = dict(merged)
     for name, note in merged.items():
@@ -107,8 +108,10 @@ def fold(merged: typing.Mapping[Reference, Note]) -> dict[Reference, Note]:
         if parent is None or note.operation is _OP.UPDATE or note.operation != parent.operation:
             continue
         del kept[name]
+        allowed = keys.RULES[parent.resource_type].references
+        refers = {reference for reference in note.references if reference[0] in allowed}
         kept[(parent.resource_type, parent.resource_id)] = dataclasses.replace(
-            parent, references=parent.references | note.references
+            parent, references=parent.references | refers
         )
     return kept
 

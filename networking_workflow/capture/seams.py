@@ -60,40 +60,34 @@ def lift_ovn_subscriptions(driver: typing.Any) -> None:
 
 
 def queue_sqlite_writers() -> None:
-    """Let writers on a SQLite file wait for each other instead of failing.
+    """Let writers on the configured SQLite file wait for each other instead of failing.
+
+    To be called when the core plugin's module is imported: the plugin's constructor already opens
+    the database. Does nothing for other databases, and where the database has been opened before.
+    """
+    cfg.CONF.register_opts(db_options.database_opts, "database")
+    if cfg.CONF.database.connection:
+        queue_writers(db_api.get_context_manager(), sa.make_url(cfg.CONF.database.connection))
+
+
+def queue_writers(manager: typing.Any, url: sa.URL) -> None:
+    """Configure an oslo.db transaction manager for the SQLite file ``url`` names.
 
     Stands in for ``_sqlite_emit_begin`` in ``oslo_db/sqlalchemy/engines.py``, whose deferred BEGIN
     makes a writer fail at once when another has committed since its first read. Readers get an
-    engine of their own and keep the deferred BEGIN. To be called when the core plugin's module is
-    imported: the plugin's constructor already opens the database. Does nothing for other databases
-    and where the database has been opened before.
+    engine of their own and keep the deferred BEGIN.
     """
-    url = _configured_url()
-    manager = db_api.get_context_manager()
-    if url is None or manager.is_started:
+    in_memory = url.database in (None, "", ":memory:")  # has one connection, shared by all
+    if url.get_backend_name() != "sqlite" or in_memory or manager.is_started:
         return
     reader_url = url.update_query_dict(_READER_MARK)
     manager.configure(
         slave_connection=reader_url.render_as_string(hide_password=False),
         synchronous_reader=False,
     )
-
-    def on_engine_create(engine: sa.Engine) -> None:
-        prepare_sqlite(engine, immediate=engine.url != reader_url)
-
-    manager.append_on_engine_create(on_engine_create)
-
-
-def _configured_url() -> sa.URL | None:
-    """Return the database's URL if it is a SQLite file; a database in memory has one connection."""
-    cfg.CONF.register_opts(db_options.database_opts, "database")
-    text = cfg.CONF.database.connection
-    if not text:
-        return None
-    url = sa.make_url(text)
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return None
-    return url
+    manager.append_on_engine_create(
+        lambda engine: prepare_sqlite(engine, immediate=engine.url != reader_url)
+    )
 
 
 def prepare_sqlite(engine: sa.Engine, *, immediate: bool) -> None:

@@ -1,0 +1,22 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""One Neutron a database, shared by the tests of this folder."""
+
+import collections.abc
+
+import pytest
+
+from lab.databases import pool
+from tests.functional.capture import inprocess
+
+
+@pytest.fixture(scope="session", params=["sqlite", "mariadb"])
+def neutron(
+    request: pytest.FixtureRequest, database_pool: pool.Pool
+) -> collections.abc.Iterator[inprocess.Neutron]:
+    """Neutron with capture, and no conductor: workflows stay as they were recorded."""
+    database = database_pool.empty(request.param, "capture", inprocess.tables_of)
+    running = inprocess.Neutron(database)
+    yield running
+    running.close()
