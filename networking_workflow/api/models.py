@@ -9,11 +9,15 @@ Snapshots, held keys and claims are not mapped: what no class has, no answer can
 import typing
 
 import sqlalchemy as sa
+from neutron.db.models import securitygroup as security_group_models
 from neutron_lib.db import standard_attr
 from sqlalchemy import orm
 from sqlalchemy.ext import associationproxy
 
 from networking_workflow.journal import tables
+
+#: The same table once more, for the workflows that another one names.
+_OTHERS = tables.workflows.alias("others")
 
 
 class Base(orm.DeclarativeBase):
@@ -22,7 +26,7 @@ class Base(orm.DeclarativeBase):
     metadata = tables.metadata
 
 
-def _only(table: sa.Table, *names: str) -> dict[str, typing.Any]:
+def _only(table: sa.FromClause, *names: str) -> dict[str, typing.Any]:
     """Return mapper arguments that map these columns of a table and no other."""
     return {"include_properties": [table.c[name] for name in names]}
 
@@ -37,13 +41,24 @@ class ResourceSync(Base):
         *("sync_state", "sync_error", "updated_at"),
     )
 
-    #: Only because Neutron makes one for every relation of its own that has no way back.
+    # Neutron makes a way back for every relation of its classes that has none, and not this well.
     standard_attribute = orm.relationship(
         standard_attr.StandardAttribute,
         primaryjoin=lambda: (
-            orm.foreign(ResourceSync.standard_attr_id) == standard_attr.StandardAttribute.id
+            orm.foreign(tables.resource_sync.c.standard_attr_id)
+            == standard_attr.StandardAttribute.id
         ),
         back_populates="workflow_sync",
+        viewonly=True,
+        lazy="raise",
+    )
+    rule = orm.relationship(
+        security_group_models.SecurityGroupRule,
+        primaryjoin=lambda: (
+            orm.foreign(tables.resource_sync.c.resource_id)
+            == security_group_models.SecurityGroupRule.security_group_id
+        ),
+        back_populates="workflow_group_sync",
         viewonly=True,
         lazy="raise",
     )
@@ -52,8 +67,8 @@ class ResourceSync(Base):
 class OtherWorkflow(Base):
     """A workflow that another one names: enough to tell whose it is and what it is about."""
 
-    __table__ = tables.workflows
-    __mapper_args__ = _only(tables.workflows, "id", "project_id", "resource_type", "resource_id")
+    __table__ = _OTHERS
+    __mapper_args__ = _only(_OTHERS, "id", "project_id", "resource_type", "resource_id")
 
 
 class Workflow(Base):
@@ -72,19 +87,19 @@ class Workflow(Base):
 
     blocker = orm.relationship(
         OtherWorkflow,
-        primaryjoin=lambda: orm.foreign(Workflow.blocked_by) == OtherWorkflow.id,
+        primaryjoin=orm.foreign(tables.workflows.c.blocked_by) == _OTHERS.c.id,
         viewonly=True,
         lazy="joined",
     )
     successor = orm.relationship(
         OtherWorkflow,
-        primaryjoin=lambda: orm.foreign(Workflow.superseded_by) == OtherWorkflow.id,
+        primaryjoin=orm.foreign(tables.workflows.c.superseded_by) == _OTHERS.c.id,
         viewonly=True,
         lazy="joined",
     )
     tasks = orm.relationship(
         lambda: Task,
-        primaryjoin=lambda: Workflow.id == orm.foreign(Task.workflow_id),
+        primaryjoin=tables.workflows.c.id == orm.foreign(tables.tasks.c.workflow_id),
         viewonly=True,
         lazy="raise",
         uselist=True,
@@ -107,9 +122,9 @@ class Task(Base):
 
     workflow = orm.relationship(
         Workflow,
-        primaryjoin=lambda: orm.foreign(Task.workflow_id) == Workflow.id,
+        primaryjoin=orm.foreign(tables.tasks.c.workflow_id) == tables.workflows.c.id,
         viewonly=True,
         lazy="raise",
     )
     operation_id = associationproxy.association_proxy("workflow", "operation_id")
-    workflow_state = associationproxy.association_proxy("workflow", "workflow_state")
+    workflow_state = associationproxy.association_proxy("workflow", "state")

@@ -5,22 +5,25 @@
 
 import typing
 
-from neutron.plugins.ml2 import plugin as capture_plugin
+from neutron.api import wsgi
+from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.db import utils as db_utils
 from oslo_config import cfg
 
-from networking_workflow.api import startup, sync_state, tasks, workflows
-from networking_workflow.model import errors
+from networking_workflow.api import answers, startup, sync_state, tasks, workflows
+from networking_workflow.capture import plugin as capture_plugin
+from networking_workflow.cmd import embedded
 
 #: Of the API extension that every deployment with this plugin has.
 ALIAS = "workflow"
 
 
-class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Ml2Plugin):
+@answers.answer_pending
+class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.CapturingMl2Plugin):
     """What operators name in ``core_plugin``.
 
-    Neutron looks the three ``native`` attributes up by the class's own name: without them it would
-    read whole tables for one page, and answer a bad marker with an empty list.
+    Neutron looks the three attributes up by the class's own name: without them it would read whole
+    tables for one page, and answer a bad marker with an empty list.
     """
 
     __native_bulk_support = True
@@ -28,12 +31,21 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Ml2Plugin
     __native_sorting_support = True
 
     def __init__(self) -> None:
-        try:
-            startup.check(cfg.CONF)
-        except errors.ConfigurationError as error:
-            startup.refuse(error)
+        capture_plugin.exit_on_error(lambda: startup.check(cfg.CONF))
         sync_state.install()
         super().__init__()
+        registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
+
+    def _process_started(
+        self,
+        _resource: str,
+        _event: str,
+        trigger: typing.Any,
+        payload: typing.Any = None,  # noqa: ARG002 - given by name
+    ) -> None:
+        """Start what belongs to a process that serves the API: the conductor, or only its hints."""
+        if trigger is wsgi.WorkerService:
+            capture_plugin.exit_on_error(lambda: embedded.start_embedded(self))
 
     @property
     def supported_extension_aliases(self) -> list[str]:
@@ -45,6 +57,8 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Ml2Plugin
         address_group: typing.Any, fields: list[str] | None = None
     ) -> dict[str, typing.Any]:
         """Extend what ML2 says of an address group: the only one that asks no extension."""
-        resource = capture_plugin.Ml2Plugin._make_address_group_dict(address_group)
+        resource: dict[str, typing.Any]
+        resource = capture_plugin.CapturingMl2Plugin._make_address_group_dict(address_group)
         sync_state.extend(resource, address_group)
-        return db_utils.resource_fields(resource, fields)
+        chosen: dict[str, typing.Any] = db_utils.resource_fields(resource, fields)
+        return chosen

@@ -22,7 +22,8 @@ from sqlalchemy import event, orm
 from sqlalchemy.orm import attributes as orm_attributes
 
 from networking_workflow.api import fields, models
-from networking_workflow.model import states
+from networking_workflow.journal import clock, tables
+from networking_workflow.model import keys, states
 
 #: The resources that show it: the class of their rows by collection.
 MODELS: dict[str, type[typing.Any]] = {
@@ -48,24 +49,42 @@ _OBJECTS = (
     address_group_objects.AddressGroup,
 )
 
-_RELATION = "workflow_sync"
+#: The row of a group; a rule that was made together with it has none of its own.
+_GROUPS = sa.and_(
+    tables.resource_sync.c.lane == keys.DEFAULT_LANE,
+    tables.resource_sync.c.resource_type == "security_group",
+)
 
 
 def install() -> None:
     """Join the journal's rows to Neutron's, extend the answers and the filters; once a process."""
-    if hasattr(standard_attr.StandardAttribute, _RELATION):
+    if hasattr(standard_attr.StandardAttribute, "workflow_sync"):
         return
     standard_attr.StandardAttribute.workflow_sync = orm.relationship(
         models.ResourceSync,
         primaryjoin=lambda: (
-            standard_attr.StandardAttribute.id == orm.foreign(models.ResourceSync.standard_attr_id)
+            standard_attr.StandardAttribute.id
+            == orm.foreign(tables.resource_sync.c.standard_attr_id)
         ),
         back_populates="standard_attribute",
         uselist=False,
         viewonly=True,
         lazy="joined",
     )
-    event.listen(standard_attr.StandardAttribute, "init", _nothing_yet)
+    security_group_models.SecurityGroupRule.workflow_group_sync = orm.relationship(
+        models.ResourceSync,
+        primaryjoin=lambda: sa.and_(
+            orm.foreign(tables.resource_sync.c.resource_id)
+            == security_group_models.SecurityGroupRule.security_group_id,
+            _GROUPS,
+        ),
+        back_populates="rule",
+        uselist=False,
+        viewonly=True,
+        lazy="joined",
+    )
+    event.listen(standard_attr.StandardAttribute, "init", _no_row_yet)
+    event.listen(security_group_models.SecurityGroupRule, "init", _no_group_row_yet)
     for collection, model in MODELS.items():
         resource_extend.register_funcs(collection, [extend])
         model_query.register_hook(
@@ -81,11 +100,14 @@ def install() -> None:
 
 def extend(resource: dict[str, typing.Any], row: typing.Any) -> None:
     """Add the three attributes to an API dict, from an ORM row or an object made of one."""
-    standard_attribute = getattr(row, "db_obj", row).standard_attr
-    resource.update(_shown(standard_attribute.workflow_sync))
+    row = getattr(row, "db_obj", row)
+    sync = row.standard_attr.workflow_sync
+    if sync is None and isinstance(row, security_group_models.SecurityGroupRule):
+        sync = row.workflow_group_sync
+    resource.update(_shown(sync))
 
 
-def _shown(sync: models.ResourceSync | None) -> dict[str, typing.Any]:
+def _shown(sync: typing.Any) -> dict[str, typing.Any]:
     if sync is None:
         return {
             "sync_state": states.SyncState.UNMANAGED.value,
@@ -101,26 +123,40 @@ def _shown(sync: models.ResourceSync | None) -> dict[str, typing.Any]:
 
 def pending(resource: dict[str, typing.Any]) -> None:
     """Say of a resource whose change has just been committed that no backend has it yet."""
-    resource.update(sync_state=states.SyncState.PENDING.value, sync_error=None)
+    resource.update(
+        sync_state=states.SyncState.PENDING.value,
+        sync_error=None,
+        sync_updated_at=fields.time(clock.local()),
+    )
 
 
-def _nothing_yet(target: typing.Any, _args: typing.Any, _kwargs: typing.Any) -> None:
-    """Tell a new row that nothing is joined to it, or reading that would cost a statement."""
-    orm_attributes.set_committed_value(target, _RELATION, None)
+# Tell new rows that nothing is joined to them: otherwise each would ask with a statement.
+
+
+def _no_row_yet(target: typing.Any, _args: typing.Any, _kwargs: typing.Any) -> None:
+    orm_attributes.set_committed_value(target, "workflow_sync", None)
+
+
+def _no_group_row_yet(target: typing.Any, _args: typing.Any, _kwargs: typing.Any) -> None:
+    orm_attributes.set_committed_value(target, "workflow_group_sync", None)
 
 
 def _filter(model: type[typing.Any]) -> collections.abc.Callable[..., typing.Any]:
     """Return the hook that applies ``?sync_state=`` to queries of a model."""
+    sync = tables.resource_sync.c
+    # From the best source of a state to the last, as :func:`extend` looks for it.
+    sources = [sync.standard_attr_id == model.standard_attr_id]
+    if model is security_group_models.SecurityGroupRule:
+        sources.append(sa.and_(sync.resource_id == model.security_group_id, _GROUPS))
 
     def apply(query: typing.Any, filters: typing.Mapping[str, typing.Any]) -> typing.Any:
         wanted = filters.get("sync_state")
         if not wanted:
             return query
-        sync = models.ResourceSync
-        mine = sync.standard_attr_id == model.standard_attr_id
-        criterion = sa.exists().where(mine, sync.sync_state.in_(wanted))
-        if states.SyncState.UNMANAGED in wanted:
-            criterion = criterion | ~sa.exists().where(mine)
+        criterion: sa.ColumnElement[bool] = sa.literal(states.SyncState.UNMANAGED in wanted)
+        for source in reversed(sources):
+            found = sa.exists().where(source, sync.sync_state.in_(wanted))
+            criterion = found | (~sa.exists().where(source) & criterion)
         return query.filter(criterion)
 
     return apply

@@ -53,7 +53,7 @@ class TasksApi:
         :raises TaskNotFound: if there is none, or it is another project's.
         """
         with db_api.CONTEXT_READER.using(context):
-            return db_utils.resource_fields(_dict(self._get_task(context, id)), fields)
+            return _shown(self._get_task(context, id), fields)
 
     def get_tasks(
         self,
@@ -70,13 +70,19 @@ class TasksApi:
         with db_api.CONTEXT_READER.using(context):
             after = db_utils.get_marker_obj(self, context, MEMBER, limit, marker)
             rows = lists.rows(context, models.Task, page, after)
-            return [db_utils.resource_fields(_dict(row), fields) for row in rows]
+            return [_shown(row, fields) for row in rows]
 
-    def _get_task(self, context: typing.Any, task_id: str) -> models.Task:
-        row: models.Task | None = lists.row(context, models.Task, task_id)
+    def _get_task(self, context: typing.Any, task_id: str) -> typing.Any:
+        row = lists.row(context, models.Task, task_id)
         if row is None:
             raise TaskNotFound(task_id=task_id)
         return row
+
+
+def _shown(row: typing.Any, names: list[str] | None) -> dict[str, typing.Any]:
+    """Return the fields of a row that were asked for."""
+    chosen: dict[str, typing.Any] = db_utils.resource_fields(_dict(row), names)
+    return chosen
 
 
 def _dict(row: typing.Any) -> dict[str, typing.Any]:

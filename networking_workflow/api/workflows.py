@@ -12,6 +12,7 @@ from neutron_lib.db import api as db_api
 from neutron_lib.db import utils as db_utils
 
 from networking_workflow.api import fields, lists, models
+from networking_workflow.journal import tables
 from networking_workflow.model import states
 
 COLLECTION = "workflows"
@@ -82,8 +83,8 @@ class WorkflowsApi:
             rows = lists.rows(context, models.Workflow, page, after)
             return _Viewer(context, rows).dicts(fields)
 
-    def _get_workflow(self, context: typing.Any, workflow_id: str) -> models.Workflow:
-        row: models.Workflow | None = lists.row(context, models.Workflow, workflow_id)
+    def _get_workflow(self, context: typing.Any, workflow_id: str) -> typing.Any:
+        row = lists.row(context, models.Workflow, workflow_id)
         if row is None:
             raise WorkflowNotFound(workflow_id=workflow_id)
         return row
@@ -160,7 +161,7 @@ class _Viewer:
         }
         if not pairs:
             return set()
-        sync = models.ResourceSync
+        sync = tables.resource_sync.c
         query = sa.select(sync.resource_type, sync.resource_id).where(
             sa.tuple_(sync.lane, sync.resource_type, sync.resource_id).in_(sorted(pairs)),
             sync.project_id == self._project,

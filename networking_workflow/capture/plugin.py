@@ -66,7 +66,7 @@ def _refuse_uncovered() -> None:
     )
 
 
-def exit_on_error(check: typing.Callable[[], None]) -> None:
+def exit_on_error(check: typing.Callable[[], object]) -> None:
     """Run a check at start; end the process with the error's words, not with a trace.
 
     :raises SystemExit: if the check raises a ConfigurationError.

@@ -16,7 +16,7 @@ ALIAS = "workflow"
 _COLLECTIONS = ((workflows, workflows.ATTRIBUTES), (tasks, tasks.ATTRIBUTES))
 
 
-class Workflow(api_extensions.ExtensionDescriptor):
+class Workflow(api_extensions.ExtensionDescriptor):  # type: ignore[misc]
     """Loaded by Neutron, which looks for the module's name as a class."""
 
     @classmethod

@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What a writing call answers: its change is committed, and no backend has it yet.
+
+ML2 makes the answer inside the transaction, where the journal's row is not yet written; an update
+would still show the state from before it.
+"""
+
+import collections.abc
+import functools
+import typing
+
+from networking_workflow.api import sync_state
+from networking_workflow.capture import session
+
+_Plugin = typing.TypeVar("_Plugin", bound=type)
+
+#: Plugin methods that answer with the resources they changed.
+WRITES = (
+    *("create_network", "create_network_bulk", "update_network"),
+    *("create_subnet", "create_subnet_bulk", "update_subnet"),
+    *("create_port", "create_port_bulk", "update_port"),
+    *("create_security_group", "create_security_group_bulk", "update_security_group"),
+    *("create_security_group_rule", "create_security_group_rule_bulk"),
+    *("create_address_group", "update_address_group", "add_addresses", "remove_addresses"),
+)
+
+
+def answer_pending(plugin: _Plugin) -> _Plugin:
+    """Wrap the writing methods of a core plugin's class; for use as a decorator."""
+    for name in WRITES:
+        setattr(plugin, name, _answering(getattr(plugin, name)))
+    return plugin
+
+
+def _answering(
+    method: collections.abc.Callable[..., typing.Any],
+) -> collections.abc.Callable[..., typing.Any]:
+    creates = method.__name__.startswith("create_")
+
+    @functools.wraps(method)
+    def call(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+        with session.committed_ids() as ids:
+            answer = method(*args, **kwargs)
+        if ids:  # a call that changed nothing shows what was there
+            changed = _resources(answer)
+            for resource in _with_rules(changed) if creates else changed:
+                sync_state.pending(resource)
+        return answer
+
+    return call
+
+
+def _resources(answer: typing.Any) -> collections.abc.Iterator[dict[str, typing.Any]]:
+    """Yield the API dicts of an answer: one, a list, or under a member action's own key."""
+    if isinstance(answer, list):
+        for one in answer:
+            yield from _resources(one)
+    elif isinstance(answer, dict):
+        yield answer.get("address_group", answer)
+
+
+def _with_rules(
+    resources: collections.abc.Iterable[dict[str, typing.Any]],
+) -> collections.abc.Iterator[dict[str, typing.Any]]:
+    """Yield new resources, and the rules that a new security group came with."""
+    for resource in resources:
+        yield resource
+        yield from resource.get("security_group_rules", ())
