@@ -69,13 +69,16 @@ class Neutron:
         self.engine = sa.create_engine(database.url, poolclass=sa.NullPool)
         self._undo.callback(self.engine.dispose)
 
-    def _configure(self) -> None:
-        profile = lab_config.Profile(
+    def profile(self) -> lab_config.Profile:
+        """Return what kind of Neutron it is."""
+        return lab_config.Profile(
             database_url=self.database.url,
             core_plugin=f"{__name__}.Ml2Plugin",
             mechanism_drivers=MECHANISM_DRIVERS,
         )
-        deployment = self._undo.enter_context(lab_config.Deployment(profile))
+
+    def _configure(self) -> None:
+        deployment = self._undo.enter_context(lab_config.Deployment(self.profile()))
         files = [str(path) for path in deployment.config_files("here")]
         neutron_config.register_common_config_options()
         cfg.CONF.reset()
