@@ -111,7 +111,8 @@ TASK_MOVES: frozenset[tuple[TaskState, TaskState]] = frozenset(
         (_T.RETRYING, _T.SKIPPED),
         (_T.FAILED, _T.RUNNING),  # retried by an operator
         (_T.FAILED, _T.SKIPPED),
-        (_T.SUCCESS, _T.RUNNING),  # its workflow took up a later change of the resource
+        (_T.SUCCESS, _T.PENDING),  # its workflow took up a later change, or took its keys anew
+        (_T.FAILED, _T.PENDING),  # its workflow was retried: keys taken anew
         (_T.SUCCESS, _T.REVERTING),
         (_T.FAILED, _T.REVERTING),
         (_T.REVERTING, _T.REVERTED),

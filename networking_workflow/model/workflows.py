@@ -63,3 +63,37 @@ class Claim:
     fence: int
     cancel_requested: bool = False
     folded: tuple[str, ...] = ()  #: ids that this claim superseded (coalesced)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Parked:
+    """A normal outcome of a claim: an earlier workflow comes first; look again for another one."""
+
+    workflow_id: str
+    blocked_by: str
+    project_id: str
+
+
+def merge_operations(earlier: states.Operation, later: states.Operation) -> states.Operation:
+    """Return what two changes of one resource are together, to a backend that saw neither."""
+    if later is states.Operation.DELETE:
+        return later
+    if earlier is states.Operation.CREATE:
+        return earlier
+    return states.Operation.UPDATE
+
+
+def merge_snapshots(earlier: Snapshot | None, later: Snapshot | None) -> Snapshot | None:
+    """Return the snapshot of two changes taken as one: before the first, and after the second.
+
+    The oldest ``original``, the latest ``deleted`` and, name by name, the latest ``edge``.
+    """
+    if earlier is None or later is None:
+        return earlier if later is None else later
+    return {
+        **earlier,
+        **later,
+        "original": earlier.get("original"),
+        "deleted": later.get("deleted") or earlier.get("deleted"),
+        "edge": {**(earlier.get("edge") or {}), **(later.get("edge") or {})},
+    }

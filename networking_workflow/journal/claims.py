@@ -1,0 +1,254 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Claiming: the next workflow that nothing stands before, or parking one behind what does."""
+
+import random
+import typing
+import uuid
+
+import sqlalchemy as sa
+
+from networking_workflow.journal import clock, folds, order, retries, tables, takes, wakes
+from networking_workflow.model import workflows
+from networking_workflow.model.states import Initiator, WorkflowState
+
+#: Look-ups of one claim that may be lost to faster conductors before it gives up for now.
+_LOOKS = 20
+
+#: Conductors choose among so many at random, so that they seldom choose the same one.
+_CHOICE = 8
+
+_W = tables.workflows.c
+
+
+def has_work_statement() -> sa.Select[typing.Any]:
+    """Ask whether anything is READY, or RETRYING and due: one round trip, two index look-ups."""
+    ready = sa.select(_W.id).where(_W.state == WorkflowState.READY)
+    due = sa.select(_W.id).where(_W.state == WorkflowState.RETRYING, _W.not_before <= clock.now())
+    return sa.select(sa.or_(sa.exists(ready), sa.exists(due)))
+
+
+def candidates_statement() -> sa.CompoundSelect[typing.Any]:
+    """Read the first READY ones of the projects after ``after`` in index order, and of all.
+
+    Two ranges of the index on (state, project_id, priority, created_at, id), never a scan: the
+    cost does not grow with what is queued.
+    """
+
+    def first(part: int, *conditions: sa.ColumnElement[bool]) -> sa.Select[typing.Any]:
+        rows = (
+            sa.select(
+                sa.literal_column(str(part)).label("part"),
+                _W.project_id,
+                _W.priority,
+                _W.created_at,
+                _W.id,
+                _W.fence,
+                _W.lane,
+                _W.resource_type,
+                _W.resource_id,
+            )
+            .where(_W.state == WorkflowState.READY, *conditions)
+            .order_by(_W.state, _W.project_id, _W.priority, _W.created_at, _W.id)
+            .limit(sa.literal_column(str(_CHOICE)))
+        ).subquery()
+        return sa.select(rows)
+
+    return sa.union_all(first(0, _W.project_id > sa.bindparam("after")), first(1))
+
+
+def park_statement() -> sa.Update:
+    """Write the blocker's row; no row changes if it holds nothing any more.
+
+    It must be a write: what closes the race with the blocker's end is that both write this row.
+    """
+    return (
+        sa.update(tables.workflows)
+        .where(_W.id == sa.bindparam("blocker"), _W.holding)
+        .values(parked=_W.parked + 1)
+    )
+
+
+_HAS_WORK = has_work_statement()
+_CANDIDATES = candidates_statement()
+_PARK = park_statement()
+
+_WAIT = (
+    sa.update(tables.workflows)
+    .where(_W.id == sa.bindparam("waiter"), _W.state == WorkflowState.READY)
+    .values(state=WorkflowState.WAITING, blocked_by=sa.bindparam("blocker"), updated_at=clock.now())
+)
+
+_CLAIM = (
+    sa.update(tables.workflows)
+    # The fence: it may have been claimed and handed back since its holds were read.
+    .where(
+        _W.id == sa.bindparam("own_id"),
+        _W.state == WorkflowState.READY,
+        _W.fence == sa.bindparam("seen_fence"),
+    )
+    .values(
+        state=WorkflowState.RUNNING,
+        owner=sa.bindparam("new_owner"),
+        claim_token=sa.bindparam("new_token"),
+        fence=_W.fence + 1,
+        operation=sa.bindparam("new_operation"),
+        snapshot=sa.bindparam("new_snapshot", type_=_W.snapshot.type),
+        held_keys=sa.bindparam("new_keys", type_=_W.held_keys.type),
+        gen=sa.bindparam("new_gen"),
+        waits_for=None,
+        not_before=None,
+        started_at=sa.func.coalesce(_W.started_at, clock.now()),
+        updated_at=clock.now(),
+    )
+)
+
+_READ_BACK = sa.select(_W.id).where(
+    _W.id == sa.bindparam("own_id"),
+    _W.owner == sa.bindparam("new_owner"),
+    _W.claim_token == sa.bindparam("new_token"),
+    _W.state == WorkflowState.RUNNING,
+)
+
+
+def has_work(connection: sa.Connection) -> bool:
+    """Return whether a claim or :func:`chores.requeue_due` would find something."""
+    return bool(connection.execute(_HAS_WORK).scalar_one())
+
+
+def claim(
+    engine: sa.Engine, owner: str, after_project: str
+) -> workflows.Claim | workflows.Parked | None:
+    """Claim or park one workflow of the next project after ``after_project``; None: none READY.
+
+    If the connection breaks during COMMIT, the row is read back: ours if it has our token.
+    """
+    token = str(uuid.uuid4())
+    started: list[tuple[workflows.Claim, list[str]]] = []
+
+    def work(connection: sa.Connection) -> workflows.Parked | None:
+        started.clear()
+        outcome = _look(connection, owner, token, after_project)
+        if isinstance(outcome, tuple):
+            started.append(outcome)
+            return None
+        return outcome
+
+    try:
+        parked = retries.run(engine, work)
+    except retries.LookAgain:
+        return None
+    except sa.exc.DBAPIError:
+        if not started or not _is_ours(engine, started[0][0], token):
+            raise
+        parked = None
+    if not started:
+        return parked
+    claimed, many = started[0]
+    wakes.wake_many(engine, many)
+    return claimed
+
+
+def _is_ours(engine: sa.Engine, claim: workflows.Claim, token: str) -> bool:
+    parameters = {"own_id": claim.id, "new_owner": claim.owner, "new_token": token}
+    return retries.run(engine, lambda c: c.execute(_READ_BACK, parameters).first() is not None)
+
+
+def _look(
+    connection: sa.Connection, owner: str, token: str, after_project: str
+) -> tuple[workflows.Claim, list[str]] | workflows.Parked | None:
+    for _ in range(_LOOKS):
+        chosen = _choose(connection, after_project)
+        if chosen is None:
+            return None
+        holds = order.holds_of(connection, [chosen.id])[chosen.id]
+        blocker = order.before(connection, holds, [chosen.id])
+        if blocker is None:
+            return _start(connection, chosen, holds, owner, token)
+        if park(connection, chosen.id, blocker):
+            return workflows.Parked(
+                workflow_id=chosen.id,
+                blocked_by=blocker.workflow_id,
+                project_id=chosen.project_id,
+            )
+    return None
+
+
+def _choose(connection: sa.Connection, after_project: str) -> sa.Row[typing.Any] | None:
+    """Return one of the most urgent of the next project."""
+    rows = sorted(connection.execute(_CANDIDATES, {"after": after_project}), key=_place)
+    first = [row for row in rows if _place(row)[:3] == _place(rows[0])[:3]]
+    return random.choice(first) if first else None
+
+
+def _place(row: sa.Row[typing.Any]) -> tuple[typing.Any, ...]:
+    return row.part, row.project_id, row.priority, row.created_at, row.id
+
+
+def park(connection: sa.Connection, waiter: str, blocker: order.Before) -> bool:
+    """Make ``waiter`` WAITING for the blocker; False: the blocker has just ended, or moved.
+
+    :raises LookAgain: if another conductor was faster with ``waiter``.
+    """
+    if not connection.execute(_PARK, {"blocker": blocker.workflow_id}).rowcount:
+        return False
+    if not order.still_before(connection, blocker):
+        raise retries.LookAgain
+    waiting = {"waiter": waiter, "blocker": blocker.workflow_id}
+    if not connection.execute(_WAIT, waiting).rowcount:
+        raise retries.LookAgain
+    return True
+
+
+def _start(
+    connection: sa.Connection,
+    chosen: sa.Row[typing.Any],
+    holds: list[takes.Hold],
+    owner: str,
+    token: str,
+) -> tuple[workflows.Claim, list[str]]:
+    """READY to RUNNING, with the later changes of the same resource that may be folded in.
+
+    Returns also the folded ones that too many are parked on to wake them in this transaction.
+
+    :raises LookAgain: if another conductor was faster.
+    """
+    queued = folds.queued(connection, chosen)
+    if not queued or queued[0].id != chosen.id:
+        raise retries.LookAgain
+    own = queued[0]
+    folded = folds.plan(connection, queued, holds)
+    parameters = {
+        "own_id": own.id,
+        "seen_fence": chosen.fence,
+        "new_owner": owner,
+        "new_token": token,
+        "new_operation": folded.operation,
+        "new_snapshot": folded.snapshot,
+        "new_keys": folded.held_keys,
+        "new_gen": folded.gen,
+    }
+    if connection.execute(_CLAIM, parameters).rowcount != 1:
+        raise retries.LookAgain
+    many = folds.fold(connection, own.id, folded)
+    claimed = workflows.Claim(
+        id=own.id,
+        lane=own.lane,
+        resource_type=own.resource_type,
+        resource_id=own.resource_id,
+        operation=folded.operation,
+        project_id=own.project_id,
+        operation_id=own.operation_id,
+        request_id=own.request_id,
+        initiator=Initiator(own.initiator),
+        snapshot=folded.snapshot,
+        keys=folded.keys,
+        gen=folded.gen,
+        attempts=own.attempts,
+        owner=owner,
+        fence=chosen.fence + 1,
+        cancel_requested=own.cancel_requested,
+        folded=tuple(folded.ids),
+    )
+    return claimed, many

@@ -1,0 +1,45 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""DELETE of several rows, each by its whole primary key: locks those rows and no gap."""
+
+import collections.abc
+import functools
+import typing
+
+import sqlalchemy as sa
+
+#: Rows per statement; a smaller number of rows repeats the last one, so that few are compiled.
+_SIZES = (1, 4, 16, 64)
+
+
+def delete_rows(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: collections.abc.Sequence[tuple[typing.Any, ...]],
+) -> None:
+    """Delete the rows of ``table`` whose primary keys are ``rows``; missing ones do not matter."""
+    largest = _SIZES[-1]
+    for start in range(0, len(rows), largest):
+        chunk = list(rows[start : start + largest])
+        size = next(size for size in _SIZES if size >= len(chunk))
+        chunk += [chunk[-1]] * (size - len(chunk))
+        parameters = {
+            f"{column.name}_{index}": value
+            for index, row in enumerate(chunk)
+            for column, value in zip(table.primary_key.columns, row, strict=True)
+        }
+        connection.execute(_statement(table, size), parameters)
+
+
+@functools.lru_cache(maxsize=16)
+def _statement(table: sa.Table, size: int) -> sa.Delete:
+    def row(index: int) -> sa.ColumnElement[bool]:
+        return sa.and_(
+            *(
+                column == sa.bindparam(f"{column.name}_{index}", type_=column.type)
+                for column in table.primary_key.columns
+            )
+        )
+
+    return sa.delete(table).where(sa.or_(*(row(index) for index in range(size))))

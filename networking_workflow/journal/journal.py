@@ -1,0 +1,267 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""The journal as conductors and operators use it.
+
+Every method is one short transaction of its own, tried again on a deadlock, a serialization
+failure or a refused certification; what may be large follows it in batches. Methods that take a
+claim raise ``LeaseLost`` if another conductor owns the workflow by now, and then have changed
+nothing.
+"""
+
+import collections.abc
+import typing
+
+import sqlalchemy as sa
+
+from networking_workflow.journal import (
+    chores,
+    claims,
+    conductors,
+    operators,
+    retries,
+    settle,
+    steps,
+    sync,
+    tables,
+    wakes,
+)
+from networking_workflow.journal import (
+    engine as journal_engine,
+)
+from networking_workflow.model import failures, tasks, workflows
+from networking_workflow.model import keys as model_keys
+from networking_workflow.model.states import WorkflowState
+
+Results = collections.abc.Sequence[tasks.TaskResult]
+Bodies = collections.abc.Mapping[str, typing.Any]  #: what drivers returned, by driver name
+
+
+class Journal:
+    """All that is done to the journal outside of the transactions that it records."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self._polling = journal_engine.polling(engine)
+
+    # Conductors
+
+    def register(self, conductor_id: str, *, host: str, pid: int, lease_s: float) -> None:
+        """Make a conductor ALIVE for ``lease_s`` seconds."""
+        retries.run(self.engine, lambda c: conductors.register(c, conductor_id, host, pid, lease_s))
+
+    def renew(self, conductor_id: str, lease_s: float) -> bool:
+        """Extend the lease; False: taken over, everything that the conductor had is another's."""
+        return retries.run(self.engine, lambda c: conductors.renew(c, conductor_id, lease_s))
+
+    def sign_off(self, conductor_id: str) -> None:
+        """Hand back all that the conductor owns; it is STOPPED."""
+        retries.run(self.engine, lambda c: conductors.sign_off(c, conductor_id))
+
+    def take_over_lost(self, *, by: str) -> int:
+        """Make READY what conductors other than ``by`` with no valid lease own; return how many."""
+        taken = 0
+        for lost, generation in retries.run(self.engine, conductors.expired):
+            if lost != by:
+                taken += retries.run(
+                    self.engine,
+                    lambda c, i=lost, g=generation: conductors.take_over(c, i, g),  # type: ignore[misc]
+                )
+        for owner in retries.run(self.engine, conductors.ownerless):
+            taken += retries.run(
+                self.engine,
+                lambda c, o=owner: conductors.hand_back_ownerless(c, o),  # type: ignore[misc]
+            )
+        return taken
+
+    def orphans(
+        self,
+        owner: str,
+        known: collections.abc.Collection[str],
+        *,
+        older_than_s: float = 10.0,
+    ) -> int:
+        """Make READY what ``owner`` owns, does not know, and has not touched for so long."""
+        return retries.run(self.engine, lambda c: conductors.orphans(c, owner, known, older_than_s))
+
+    # Claims
+
+    def has_work(self) -> bool:
+        """Return whether anything is READY, or RETRYING and due: one cheap statement."""
+        with self._polling.connect() as connection:
+            return claims.has_work(connection)
+
+    def claim(
+        self, owner: str, *, after_project: str = ""
+    ) -> workflows.Claim | workflows.Parked | None:
+        """Claim one workflow of the next project after ``after_project`` that has any READY.
+
+        ``Parked`` is a normal outcome: look again. ``None``: nothing is READY.
+        """
+        return claims.claim(self.engine, owner, after_project)
+
+    # Running
+
+    def start_tasks(
+        self, claim: workflows.Claim, planned: collections.abc.Sequence[tasks.PlannedTask]
+    ) -> list[tasks.StartedTask]:
+        """Insert the tasks that are missing; the first that has not succeeded is RUNNING."""
+        return retries.run(self.engine, lambda c: steps.start(c, claim, planned))
+
+    def step(
+        self,
+        claim: workflows.Claim,
+        finished: tasks.TaskResult | None,
+        *,
+        next_task_id: str | None,
+        applied: Bodies | None = None,
+    ) -> None:
+        """Write how one task ended, what its driver returned (by driver), and which runs next."""
+        retries.run(self.engine, lambda c: steps.step(c, claim, finished, next_task_id, applied))
+
+    def cancel_requested(self, claim: workflows.Claim) -> bool:
+        """Return whether an operator asked to cancel since; no fence, a plain read."""
+        requested = sa.select(tables.workflows.c.cancel_requested).where(
+            tables.workflows.c.id == claim.id
+        )
+        with self._polling.connect() as connection:
+            return bool(connection.execute(requested).scalar())
+
+    def applied(self, resource_type: str, resource_id: str) -> dict[str, typing.Any]:
+        """Return what each driver's last successful task of the resource returned, by driver."""
+        with self._polling.connect() as connection:
+            return steps.applied(connection, resource_type, resource_id)
+
+    # Settling
+
+    def succeed(
+        self,
+        claim: workflows.Claim,
+        results: Results = (),
+        applied: Bodies = {},  # noqa: B006 - never changed
+    ) -> None:
+        """SUCCESS: SYNCED unless a newer change is pending; heals what FAILED or was HELD."""
+        self._end(claim, lambda c: settle.succeed(c, claim, results, applied))
+
+    def fail(
+        self, claim: workflows.Claim, failure: failures.Failure, results: Results = ()
+    ) -> None:
+        """FAILED: holds nothing, blocks nobody; the resource shows ERROR."""
+        self._end(claim, lambda c: settle.fail(c, claim, failure, results))
+
+    def retry_later(
+        self,
+        claim: workflows.Claim,
+        failure: failures.Failure,
+        *,
+        delay_s: float,
+        spend_attempt: bool,
+        waits_for: str | None = None,
+        results: Results = (),
+    ) -> None:
+        """RETRYING for ``delay_s`` seconds, keys kept; ``waits_for`` e.g. ``driver:ovn``."""
+        retries.run(
+            self.engine,
+            lambda c: settle.retry_later(
+                c,
+                claim,
+                failure,
+                delay_s=delay_s,
+                spend_attempt=spend_attempt,
+                waits_for=waits_for,
+                results=results,
+            ),
+        )
+
+    def hold(
+        self,
+        claim: workflows.Claim,
+        failure: failures.Failure,
+        *,
+        resource_type: str,
+        resource_id: str,
+        results: Results = (),
+    ) -> None:
+        """HELD for a resource of the lane; READY at once, an attempt spent, if it is SYNCED."""
+        missing = sync.Resource(claim.lane, resource_type, resource_id)
+        self._end(claim, lambda c: settle.hold(c, claim, failure, missing, results))
+
+    def take_anew(
+        self,
+        claim: workflows.Claim,
+        keys: collections.abc.Mapping[str, model_keys.Mode],
+    ) -> None:
+        """Give all keys back and take ``keys`` at today's place in the order; READY."""
+        retries.run(self.engine, lambda c: settle.take_anew(c, claim, keys))
+
+    def hand_back(self, claim: workflows.Claim) -> None:
+        """READY, keys kept: another conductor may go on."""
+        retries.run(self.engine, lambda c: settle.hand_back(c, claim))
+
+    def supersede_by_delete(self, claim: workflows.Claim) -> bool:
+        """SUPERSEDED by the queued delete of the same resource; False if there is none."""
+        ended = retries.run(self.engine, lambda c: settle.supersede_by_delete(c, claim))
+        if ended is not None:
+            settle.follow(self.engine, claim, ended)
+        return ended is not None
+
+    def cancelled(self, claim: workflows.Claim) -> None:
+        """CANCELLED: an operator asked for it and the call has returned."""
+        self._end(claim, lambda c: settle.cancelled(c, claim))
+
+    def _end(
+        self,
+        claim: workflows.Claim,
+        work: collections.abc.Callable[[sa.Connection], settle.Ended],
+    ) -> None:
+        settle.follow(self.engine, claim, retries.run(self.engine, work))
+
+    # Chores
+
+    def requeue_due(self, limit: int = 100) -> int:
+        """RETRYING to READY where the delay is over."""
+        return retries.run(self.engine, lambda c: chores.requeue_due(c, limit))
+
+    def wake_driver(self, driver: str, limit: int = 500) -> int:
+        """RETRYING to READY where the workflow waits for this driver, which is back."""
+        return retries.run(self.engine, lambda c: chores.wake_driver(c, driver, limit))
+
+    def drivers_waited_for(self) -> list[str]:
+        """Return the drivers that something waits for."""
+        with self._polling.connect() as connection:
+            return chores.drivers_waited_for(connection)
+
+    def wake_stranded(self, limit: int = 500) -> int:
+        """WAITING to READY behind up to ``limit`` workflows that hold nothing any more."""
+        return chores.wake_stranded(self.engine, limit)
+
+    def release_held(self, limit: int = 100) -> int:
+        """HELD to READY, keys taken anew, where the missing resource is SYNCED."""
+        return chores.release_held(self.engine, limit)
+
+    def fail_mutual_holds(self, limit: int = 1000) -> int:
+        """HELD to FAILED where resources wait for each other."""
+        return retries.run(self.engine, lambda c: chores.fail_mutual_holds(c, limit))
+
+    # Operators
+
+    def retry(self, workflow_id: str) -> None:
+        """FAILED to READY with keys taken anew.
+
+        :raises IllegalMove: from any other state; so do the other two.
+        :raises WorkflowNotFound: if there is none; so do the other two.
+        """
+        retries.run(self.engine, lambda c: operators.retry(c, workflow_id))
+
+    def skip(self, workflow_id: str) -> None:
+        """SKIPPED: the backend need not follow."""
+        self._end_by_operator(workflow_id, WorkflowState.SKIPPED, "be skipped")
+
+    def cancel(self, workflow_id: str) -> None:
+        """CANCELLED; a RUNNING one is asked to, and is when its call has returned."""
+        self._end_by_operator(workflow_id, WorkflowState.CANCELLED, "be cancelled")
+
+    def _end_by_operator(self, workflow_id: str, state: WorkflowState, action: str) -> None:
+        woken = retries.run(self.engine, lambda c: operators.end(c, workflow_id, state, action))
+        if not woken:
+            wakes.wake_many(self.engine, [workflow_id])

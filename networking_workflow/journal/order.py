@@ -1,0 +1,131 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What stands before a workflow: earlier holders of its keys, in a mode that conflicts.
+
+When a workflow's row is visible, all holds before its own are visible too (they were committed
+earlier, under the same locks) and no new one can appear. So these are plain reads.
+"""
+
+import collections.abc
+import functools
+import typing
+
+import sqlalchemy as sa
+
+from networking_workflow.journal import tables
+from networking_workflow.journal.takes import Hold
+from networking_workflow.model.keys import Mode
+
+_H = tables.holds.c
+
+#: Served by the index on workflow_id.
+_HOLDS_OF = sa.select(_H.k, _H.mode, _H.gen, _H.workflow_id).where(
+    _H.workflow_id.in_(sa.bindparam("ids", expanding=True))
+)
+
+
+def holds_of(
+    connection: sa.Connection, workflow_ids: collections.abc.Sequence[str]
+) -> dict[str, list[Hold]]:
+    """Return the holds of each workflow, sorted."""
+    found: dict[str, list[Hold]] = {workflow_id: [] for workflow_id in workflow_ids}
+    for row in connection.execute(_HOLDS_OF, {"ids": list(workflow_ids)}):
+        found[row.workflow_id].append(Hold(row.k, Mode(row.mode), row.gen, row.workflow_id))
+    return {key: sorted(holds, key=_by_mode) for key, holds in found.items()}
+
+
+def _by_mode(hold: Hold) -> tuple[str, str, int]:
+    return hold.mode, hold.k, hold.gen
+
+
+class Before(typing.NamedTuple):
+    """A hold that stands before another workflow's."""
+
+    workflow_id: str
+    k: str
+    mode: Mode
+    below: int  #: its gen is below this one
+
+
+def before(
+    connection: sa.Connection,
+    holds: collections.abc.Sequence[Hold],
+    except_for: collections.abc.Sequence[str],
+) -> Before | None:
+    """Return one that stands before the holder of ``holds``, the latest on its key; None: nobody.
+
+    Whoever is in ``except_for``, the holder itself among them, does not count.
+    """
+    for start in range(0, len(holds), _MOST_PROBES // 2):
+        probes = [
+            probe for hold in holds[start : start + _MOST_PROBES // 2] for probe in _probes(hold)
+        ]
+        parameters: dict[str, typing.Any] = {"except_for": list(except_for)}
+        for index, (k, mode, below) in enumerate(probes):
+            parameters |= {f"k{index}": k, f"mode{index}": mode, f"below{index}": below}
+        row = connection.execute(_latest(len(probes)), parameters).one()
+        for found, probe in zip(row, probes, strict=True):
+            if found is not None:
+                return Before(found, *probe)
+    return None
+
+
+_MOST_PROBES = 64
+
+
+def _probes(hold: Hold) -> list[tuple[str, Mode, int]]:
+    """Return where to look: exclusive behind all, shared behind exclusive."""
+    if hold.mode is Mode.SHARED:
+        return [(hold.k, Mode.EXCLUSIVE, hold.gen + 1)]
+    return [(hold.k, Mode.EXCLUSIVE, hold.gen), (hold.k, Mode.SHARED, hold.gen)]
+
+
+@functools.lru_cache(maxsize=_MOST_PROBES)
+def _latest(probes: int) -> sa.Select[typing.Any]:
+    """Return a statement of ``probes`` look-ups, each the end of a range of the primary key.
+
+    Constants, not a join: MariaDB reads all holds of a key for a bound that it learns late.
+    """
+    return sa.select(
+        *(
+            sa.select(_H.workflow_id)
+            .where(
+                _H.k == sa.bindparam(f"k{index}"),
+                _H.mode == sa.bindparam(f"mode{index}"),
+                _H.gen < sa.bindparam(f"below{index}"),
+                _H.workflow_id.not_in(sa.bindparam("except_for", expanding=True)),
+            )
+            .order_by(_H.k.desc(), _H.mode.desc(), _H.gen.desc())
+            .limit(sa.literal_column("1"))
+            .scalar_subquery()
+            .label(f"before{index}")
+            for index in range(probes)
+        )
+    )
+
+
+_STILL: sa.Select[typing.Any] = (
+    sa.select(sa.literal_column("1"))
+    .where(
+        _H.k == sa.bindparam("k"),
+        _H.mode == sa.bindparam("mode"),
+        _H.gen < sa.bindparam("below"),
+        _H.workflow_id == sa.bindparam("blocker"),
+    )
+    .limit(1)
+)
+
+
+def still_before(connection: sa.Connection, blocker: Before) -> bool:
+    """Return whether the blocker still holds what it was found with.
+
+    Asked with its row locked: one that took its keys anew in between has a later place now.
+    """
+    parameters = {
+        "k": blocker.k,
+        "mode": blocker.mode,
+        "below": blocker.below,
+        "blocker": blocker.workflow_id,
+    }
+    return connection.execute(_STILL, parameters).first() is not None
