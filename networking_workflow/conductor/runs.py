@@ -220,10 +220,10 @@ class Run:
         last = log.unwritten
         if decision.error is None:
             results = [last.result] if last else []
-            bodies = {last.task.driver: last.applied} if last and last.applied is not None else {}
+            bodies = last.bodies if last else {}
             self._write(lambda: self._journal.succeed(self.claim, results, bodies))
             return
-        if last is not None and last.applied is not None:
+        if last is not None and last.bodies:
             log.flush()  # of the settling writes only success takes what a driver applied
         if self._cancel_requested():
             self._interrupted(log, cancelled=True)

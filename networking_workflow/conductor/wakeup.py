@@ -106,8 +106,10 @@ class Sender:
             self._socket.sendto(b"w", path)
         except ConnectionRefusedError:
             # Nobody has it open any more: its conductor was killed. Names are never used again.
+            dead = pathlib.Path(path)
             with contextlib.suppress(OSError):
-                os.unlink(path)  # noqa: PTH108
+                if dead.is_socket():
+                    dead.unlink()
             return False
         except BlockingIOError:
             return True  # it has hints enough to wake up for

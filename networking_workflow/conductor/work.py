@@ -61,6 +61,12 @@ class WorkSignal:
             self._open = False
             return True
 
+    @property
+    def idle(self) -> int:
+        """Return how many workers wait for a permit."""
+        with self._condition:
+            return self._idle
+
     def close(self) -> None:
         """Let every worker go; none waits any more."""
         with self._condition:

@@ -53,6 +53,11 @@ class Outcome:
         failure = self.error.failure if self.error else None
         return tasks.TaskResult(id=self.task.id, state=self.state, failure=failure)
 
+    @property
+    def bodies(self) -> dict[str, typing.Mapping[str, typing.Any]]:
+        """Return what is kept as ``Target.applied``, by driver; empty: nothing."""
+        return {} if self.applied is None else {self.task.driver: self.applied}
+
 
 class RecordStep(typing.Protocol):
     """``Journal.step``: one task's end and the next one's start, in one transaction."""
@@ -112,7 +117,7 @@ class StepLog:
             self._claim,
             last.result if last else None,
             next_task_id=next_task_id,
-            applied=last.applied if last else None,
+            applied=last.bodies if last else None,
         )
         self.unwritten = None
 

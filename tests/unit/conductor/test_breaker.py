@@ -1,0 +1,145 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""An unreachable backend is met once, probed by one thread, and wakes its own."""
+
+import threading
+
+import pytest
+
+from networking_workflow.conductor import breaker, settings
+from networking_workflow.model import errors
+from tests.unit.conductor.drivers import MemoryDriver
+from tests.waiting import wait_until
+
+
+class Sleepers:
+    """Workflows that wait for a driver: a number."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.batches: list[int] = []
+        self.after_batch = lambda: None
+
+    def wake_driver(self, driver: str, limit: int = 500) -> int:
+        """Wake a batch."""
+        woken = min(limit, self.waiting)
+        self.waiting -= woken
+        if woken:
+            self.batches.append(woken)
+            self.after_batch()
+        return woken
+
+
+@pytest.fixture
+def driver():
+    return MemoryDriver()
+
+
+@pytest.fixture
+def sleepers():
+    return Sleepers()
+
+
+@pytest.fixture
+def fuse(driver, sleepers):
+    config = settings.ConductorSettings(probe_s=0.01)
+    fuse = breaker.Breaker(driver, sleepers, config, lambda: None)
+    yield fuse
+    fuse.stop()
+
+
+def opened(fuse, driver):
+    driver.down = True
+    fuse.open(errors.BackendUnreachable("no route"))
+
+
+def test_open_until_the_probe_succeeds(fuse, driver, sleepers):
+    sleepers.waiting = 3
+    opened(fuse, driver)
+    assert fuse.error is not None
+    wait_until(lambda: driver.probes >= 3, 5, "some probes")
+    assert fuse.error is not None
+    assert sleepers.waiting == 3
+    driver.down = False
+    wait_until(lambda: sleepers.waiting == 0, 5, "the sleepers to be woken")
+    assert fuse.error is None
+
+
+def test_one_prober_however_many_failures(fuse, driver):
+    opened(fuse, driver)
+    for _ in range(50):
+        fuse.open(errors.BackendUnreachable("no route"))
+    probers = [one for one in threading.enumerate() if one.name == "workflow-probe-memory"]
+    assert len(probers) == 1
+
+
+def test_thousands_are_woken_in_batches(fuse, driver, sleepers):
+    sleepers.waiting = 1000
+    opened(fuse, driver)
+    driver.down = False
+    wait_until(lambda: sleepers.waiting == 0, 5, "the sleepers to be woken")
+    assert len(sleepers.batches) == 5
+
+
+def test_a_breaker_that_opens_again_lets_the_rest_sleep(fuse, driver, sleepers):
+    sleepers.waiting = 1000
+    first_batch = threading.Event()
+
+    def fail_again():
+        opened(fuse, driver)
+        first_batch.set()
+
+    sleepers.after_batch = fail_again
+    opened(fuse, driver)
+    driver.down = False
+    assert first_batch.wait(5)
+    wait_until(lambda: driver.probes >= 3, 5, "probes after the second failure")
+    assert sleepers.batches == [200]
+
+
+def test_one_that_falls_asleep_after_the_wake_up_is_woken_too(fuse, driver, sleepers):
+    opened(fuse, driver)
+    driver.down = False
+    wait_until(lambda: fuse.error is None, 5, "the breaker to close")
+    sleepers.waiting = 1
+    fuse.settled()
+    assert sleepers.waiting == 0
+
+
+def test_a_look_wakes_what_a_dead_conductor_left(fuse, sleepers):
+    sleepers.waiting = 2
+    fuse.look()
+    wait_until(lambda: sleepers.waiting == 0, 5, "the sleepers to be woken")
+
+
+def test_a_look_that_finds_it_unreachable_opens_the_breaker(fuse, driver, sleepers):
+    sleepers.waiting = 2
+    driver.down = True
+    fuse.look()
+    wait_until(lambda: fuse.error is not None, 5, "the breaker to open")
+    assert sleepers.waiting == 2
+
+
+def test_a_probe_that_raises_anything_is_a_no(fuse, driver, sleepers, monkeypatch):
+    probed = threading.Event()
+
+    def probe():
+        probed.set()
+        raise KeyError("schema")
+
+    monkeypatch.setattr(driver, "probe", probe)
+    opened(fuse, driver)
+    assert probed.wait(5)
+    assert fuse.error is not None
+
+
+def test_probes_that_say_yes_while_calls_say_no_become_rare(fuse, driver):
+    pauses = []
+    for _ in range(6):
+        pauses.append(fuse._pause_s())
+        fuse.open(errors.BackendUnreachable("no route"))
+        wait_until(lambda: fuse.error is None, 5, "a probe that says yes")
+    assert pauses[-1] > 4 * pauses[0]
+    fuse.worked()
+    assert fuse._pause_s() <= 0.01

@@ -1,0 +1,37 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Limits of a conductor's settings."""
+
+import pytest
+
+from networking_workflow.conductor import settings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"workers": 0},
+        {"lease_s": 0},
+        {"poll_s": -1},
+        {"chores_s": 0},
+        {"probe_s": 0},
+        {"drain_s": -1},
+        {"wakeup_dir": "/" + "x" * 69},
+    ],
+)
+def test_a_number_out_of_range_is_refused_by_name(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match="worker" if name == "workers" else name):
+        settings.ConductorSettings(**wrong)
+
+
+def test_two_renewals_may_fail_before_the_lease_is_over():
+    assert settings.ConductorSettings(lease_s=30).renew_s == 10
+
+
+def test_jitter_is_half_to_all():
+    seen = [settings.jittered_s(10) for _ in range(1000)]
+    assert min(seen) >= 5
+    assert max(seen) <= 10
+    assert max(seen) - min(seen) > 3
