@@ -1,0 +1,233 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Seams: they act, and they are looked at again when what they stand in for changes."""
+
+import hashlib
+import inspect
+import sqlite3
+import threading
+import types
+
+import pytest
+import sqlalchemy as sa
+from neutron.api import api_common
+from neutron.api.v2 import base
+from neutron.plugins.ml2 import managers
+from neutron.plugins.ml2 import plugin as ml2_plugin
+from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
+from neutron_lib.callbacks import manager as callbacks_manager
+from neutron_lib.callbacks import registry
+from oslo_db.sqlalchemy import enginefacade, engines
+from sqlalchemy import orm
+from sqlalchemy.orm import unitofwork
+
+from networking_workflow.capture import mechanisms, plugin, seams, session
+from networking_workflow.model import errors
+
+
+def digest(thing):
+    return hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:12]
+
+
+#: Source of what a seam stands in for or reaches into. A new digest: read the upstream change,
+#: adapt the seam, then write the new digest here.
+UPSTREAM = {
+    mech_driver.OVNMechanismDriver.subscribe: "824eb0357896",
+    ml2_plugin.Ml2Plugin.__init__: "cecd886db08d",
+    managers.MechanismManager._call_on_drivers: "c85d08eb8b0e",
+    api_common.is_native_pagination_supported: "abdd908dd447",
+    base.Controller._is_native_bulk_supported: "a1eeb168efd2",
+    enginefacade._TransactionFactory._setup_for_connection: "7189b0e476bb",
+    enginefacade._TransactionContext._session: "c0b6ed4703a1",
+    orm.SessionTransaction._prepare_impl: "34dc69ac57aa",
+    unitofwork.UOWTransaction.__init__: "88022abeb40e",
+}
+
+
+@pytest.mark.parametrize("upstream", UPSTREAM, ids=lambda thing: thing.__qualname__)
+def test_upstream_is_as_it_was_when_the_seam_was_made(upstream):
+    assert digest(upstream) == UPSTREAM[upstream]
+
+
+def test_oslo_db_still_begins_sqlite_transactions_itself():
+    source = inspect.getsource(engines)
+    assert 'conn.execute(sqlalchemy.text("BEGIN"))' in source
+
+
+#: What OVN's mechanism driver subscribes to and goes on receiving, with the reason.
+KEPT = {
+    "pre_fork_initialize",  # start of the process
+    "post_fork_initialize",
+    "_add_segment_host_mapping_for_segment",  # writes Neutron's database only
+    "_create_segment_revision_precommit",
+    "_create_security_group_precommit",
+    "_create_sg_rule_precommit",
+    "_validate_allowed_address_pairs",  # decides the answer
+}
+
+
+@pytest.fixture
+def callbacks(monkeypatch):
+    fresh = callbacks_manager.CallbacksManager()
+    monkeypatch.setattr(registry, "_CALLBACK_MANAGER", fresh)
+    return fresh
+
+
+def subscriptions(callbacks):
+    return {
+        (callback.__name__, resource, event)
+        for resource, by_event in callbacks._callbacks.items()
+        for event, priorities in by_event.items()
+        for priority in priorities
+        for callback in priority.pri_callbacks.values()
+    }
+
+
+def test_every_subscription_of_ovn_is_lifted_or_kept_on_purpose(callbacks):
+    driver = object.__new__(mech_driver.OVNMechanismDriver)
+    driver.sg_enabled = True
+    driver.subscribe()
+    before = subscriptions(callbacks)
+    assert {name for name, _, _ in before} == {
+        name for name, _, _ in seams.OVN_SUBSCRIPTIONS
+    } | KEPT
+    seams.lift_ovn_subscriptions(driver)
+    assert before - subscriptions(callbacks) == set(seams.OVN_SUBSCRIPTIONS)
+
+
+def test_ovn_without_security_groups_has_less_to_lift(callbacks):
+    driver = object.__new__(mech_driver.OVNMechanismDriver)
+    driver.sg_enabled = False
+    driver.subscribe()
+    seams.lift_ovn_subscriptions(driver)
+    assert {name for name, _, _ in subscriptions(callbacks)} <= KEPT
+
+
+def test_another_release_of_ovn_is_refused(callbacks):
+    with pytest.raises(errors.ConfigurationError, match="_create_security_group"):
+        seams.lift_ovn_subscriptions(object())
+
+
+@pytest.mark.parametrize("resource", ["network", "subnet", "port"])
+@pytest.mark.parametrize("operation", ["create", "update", "delete"])
+def test_every_postcommit_of_the_manager_is_silent(operation, resource):
+    name = f"{operation}_{resource}_postcommit"
+    assert name in vars(mechanisms.CapturingMechanismManager)
+    manager = object.__new__(mechanisms.CapturingMechanismManager)
+    assert getattr(manager, name)(None) is None
+
+
+def test_manager_has_no_call_on_drivers_that_is_not_known_here():
+    calls = {name for name in dir(managers.MechanismManager) if name.endswith("commit")}
+    assert calls == {
+        f"{operation}_{resource}_{when}commit"
+        for operation in ("create", "update", "delete")
+        for resource in ("network", "subnet", "port")
+        for when in ("pre", "post")
+    }
+
+
+class Ml2Plugin(plugin.CapturingMl2Plugin):
+    """What is configured has this name."""
+
+
+@pytest.mark.parametrize("cls", [plugin.CapturingMl2Plugin, Ml2Plugin])
+def test_bulk_pagination_and_sorting_stay_native(cls):
+    instance = object.__new__(cls)
+    controller = types.SimpleNamespace(_plugin=instance)
+    assert base.Controller._is_native_bulk_supported(controller)
+    assert api_common.is_native_pagination_supported(instance)
+    assert api_common.is_native_sorting_supported(instance)
+
+
+def started(url):
+    manager = enginefacade.transaction_context()
+    manager.configure(connection=url, sqlite_fk=True)
+    seams.queue_writers(manager, sa.make_url(url))
+    return manager
+
+
+class Context:
+    """What oslo.db hangs its transaction on."""
+
+
+enginefacade.transaction_context_provider(Context)
+
+
+def statements_of(engine):
+    seen = []
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def note(_conn, _cursor, statement, *_):
+        seen.append(statement)
+
+    return seen
+
+
+def test_sqlite_writers_begin_immediate_and_readers_do_not(tmp_path):
+    manager = started(f"sqlite:///{tmp_path}/x.db")
+    writes = statements_of(manager.writer.get_engine())
+    reads = statements_of(manager.reader.get_engine())
+    with manager.writer.using(Context()) as writer:
+        writer.execute(sa.text("CREATE TABLE t (x INTEGER)"))
+    with manager.reader.using(Context()) as reader:
+        assert reader.execute(sa.text("PRAGMA journal_mode")).scalar() == "wal"
+    assert writes[0] == "BEGIN IMMEDIATE"
+    assert reads[0] == "BEGIN"
+
+
+def test_sqlite_reader_sees_what_a_writer_committed_and_waits_for_nobody(tmp_path):
+    manager = started(f"sqlite:///{tmp_path}/x.db")
+    with manager.writer.using(Context()) as writer:
+        writer.execute(sa.text("CREATE TABLE t (x INTEGER)"))
+    with manager.writer.using(Context()) as writer:
+        writer.execute(sa.text("INSERT INTO t VALUES (1)"))
+        with manager.reader.using(Context()) as reader:
+            assert reader.execute(sa.text("SELECT count(*) FROM t")).scalar() == 0
+    with manager.reader.using(Context()) as reader:
+        assert reader.execute(sa.text("SELECT count(*) FROM t")).scalar() == 1
+
+
+def test_sqlite_writers_that_read_first_wait_for_each_other(tmp_path):
+    manager = started(f"sqlite:///{tmp_path}/x.db")
+    with manager.writer.using(Context()) as writer:
+        writer.execute(sa.text("CREATE TABLE t (x INTEGER)"))
+        writer.execute(sa.text("INSERT INTO t VALUES (0)"))
+    failures = []
+
+    def add():
+        try:
+            for _ in range(10):
+                with manager.writer.using(Context()) as writer:
+                    value = writer.execute(sa.text("SELECT x FROM t")).scalar()
+                    writer.execute(sa.text("UPDATE t SET x = :x"), {"x": value + 1})
+        except sa.exc.SQLAlchemyError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert sqlite3.connect(tmp_path / "x.db").execute("SELECT x FROM t").fetchone() == (40,)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "mysql+pymysql://u@h/d", "postgresql://u@h/d"])
+def test_other_databases_are_left_alone(url):
+    manager = enginefacade.transaction_context()
+    before = dict(manager._factory._url_cfg)
+    seams.queue_writers(manager, sa.make_url(url))
+    assert manager._factory._url_cfg == before
+
+
+def test_installing_twice_listens_once():
+    try:
+        first = session.install()
+        second = session.install(session.CaptureSettings(bulk_raises=True))
+        assert first is second
+        assert first.settings.bulk_raises
+    finally:
+        session.uninstall()
+    assert not sa.event.contains(orm.Session, "before_commit", first.before_commit)
