@@ -29,6 +29,12 @@ _NOAUTH_FILTERS = "request_id fake_project_id catch_errors osprofiler extensions
 _TENANT_FILTERS = "request_id catch_errors osprofiler keystonecontext extensions"
 
 
+#: So that a log begins with what happened, not with 300 lines about extensions and quotas.
+_LOG_LEVELS = (
+    *("neutron.api.extensions=ERROR", "neutron.quota=ERROR", "neutron.plugins.ml2.managers=WARN"),
+    *("stevedore=CRITICAL", "sqlalchemy=WARN", "oslo.messaging=WARN", "oslo_config=ERROR"),
+)
+
 _UNLIMITED = (
     *("network", "subnet", "subnetpool", "port", "router", "floatingip", "trunk"),
     *("security_group", "security_group_rule", "address_group"),
@@ -120,6 +126,7 @@ def _common(profile: Profile, here: pathlib.Path) -> dict[str, Section]:
             "api_paste_config": here / "api-paste.ini",
             "state_path": here,
             "transport_url": "fake:/",
+            "default_log_levels": ",".join(_LOG_LEVELS),
             "notify_nova_on_port_status_changes": False,
             "notify_nova_on_port_data_changes": False,
         },
