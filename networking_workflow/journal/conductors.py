@@ -155,7 +155,7 @@ def hand_back_ownerless(connection: sa.Connection, conductor_id: str) -> int:
     return _hand_back(connection, conductor_id, _OWNED_BY, {})
 
 
-def orphans(
+def hand_back_unknown(
     connection: sa.Connection,
     owner: str,
     known: collections.abc.Collection[str],

@@ -74,15 +74,17 @@ class Journal:
             )
         return taken
 
-    def orphans(
-        self,
-        owner: str,
-        known: collections.abc.Collection[str],
-        *,
-        older_than_s: float = 10.0,
+    def hand_back_unknown(
+        self, owner: str, known: collections.abc.Collection[str], *, older_than_s: float = 0.0
     ) -> int:
-        """Make READY what ``owner`` owns, does not know, and has not touched for so long."""
-        return retries.run(self.engine, lambda c: conductors.orphans(c, owner, known, older_than_s))
+        """Make READY what ``owner`` owns but does not know of: claims whose commit it missed.
+
+        A claim that is just being made may be among them; its run then learns that it lost the
+        lease. ``older_than_s`` leaves out what was written in the last so many seconds.
+        """
+        return retries.run(
+            self.engine, lambda c: conductors.hand_back_unknown(c, owner, known, older_than_s)
+        )
 
     # Claims
 
@@ -127,10 +129,10 @@ class Journal:
         with self._polling.connect() as connection:
             return bool(connection.execute(requested).scalar())
 
-    def applied(self, resource_type: str, resource_id: str) -> dict[str, typing.Any]:
+    def applied(self, claim: workflows.Claim) -> dict[str, typing.Any]:
         """Return what each driver's last successful task of the resource returned, by driver."""
         with self._polling.connect() as connection:
-            return steps.applied(connection, resource_type, resource_id)
+            return steps.applied(connection, claim)
 
     # Settling
 

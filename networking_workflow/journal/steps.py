@@ -187,11 +187,9 @@ def skip(connection: sa.Connection, workflow_ids: collections.abc.Sequence[str])
     connection.execute(_SKIP, {"workflows": list(workflow_ids)})
 
 
-def applied(
-    connection: sa.Connection, resource_type: str, resource_id: str
-) -> dict[str, typing.Any]:
+def applied(connection: sa.Connection, claim: workflows.Claim) -> dict[str, typing.Any]:
     """Return what each driver's last successful task of the resource returned, by driver."""
-    parameters = {"resource_type": resource_type, "resource_id": resource_id}
+    parameters = {"resource_type": claim.resource_type, "resource_id": claim.resource_id}
     return {row.driver: row.body for row in connection.execute(_APPLIED, parameters)}
 
 
