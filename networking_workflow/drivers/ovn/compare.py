@@ -53,6 +53,19 @@ class Words:
         return " ".join(sorted(self.words))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Including:
+    """A comma-separated text that has ``part`` among its parts."""
+
+    part: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.part in other.split(",")
+
+    def __str__(self) -> str:
+        return f"a list with {self.part}"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Keys:
     """A map column, of which others may own keys too."""
@@ -70,6 +83,8 @@ class Row:
     table: str
     name: str
     columns: typing.Mapping[str, typing.Any]
+    optional: bool = False  #: another resource makes it; what is said here holds once it is there
+    absent: bool = False  #: it must not be there
 
     @property
     def place(self) -> Place:
@@ -92,10 +107,15 @@ class Difference:
         """Return the row."""
         return self.table, self.name
 
+    @property
+    def missing(self) -> bool:
+        """Return whether the row is not there at all."""
+        return not self.column and self.found is None
+
     def __str__(self) -> str:
         where = f"{self.table} {self.name}"
         if not self.column:
-            return f"{where} is not there"
+            return f"{where} is not there" if self.missing else f"{where} is still there"
         return f"{where}: {self.column} is {_text(self.found)}, expected {_text(self.expected)}"
 
 
@@ -104,8 +124,9 @@ def differences(rows: typing.Iterable[Row], found: Found) -> tuple[Difference, .
     result: list[Difference] = []
     for row in rows:
         there = found.get(row.place)
-        if there is None:
-            result.append(_difference(row, "", "a row", None))
+        if there is None or row.absent:
+            if (there is None) != row.absent and not row.optional:
+                result.append(_difference(row, "", row.absent, there))
             continue
         for column, wanted in row.columns.items():
             result.extend(_column(row, column, wanted, there.get(column)))
@@ -116,12 +137,12 @@ def _column(
     row: Row, column: str, wanted: typing.Any, found: typing.Any
 ) -> typing.Iterator[Difference]:
     if not isinstance(wanted, Keys):
-        if not wanted == found:
+        if wanted != found:
             yield _difference(row, column, wanted, found)
         return
     there = dict(found or {})
     for key, value in wanted.wanted.items():
-        if not value == there.get(key):
+        if value != there.get(key):
             yield _difference(row, f"{column}:{key}", value, there.get(key))
     extra = there.keys() - wanted.wanted.keys()
     for key in sorted(extra - wanted.foreign if wanted.closed else extra & wanted.unwanted):

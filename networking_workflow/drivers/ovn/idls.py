@@ -183,6 +183,8 @@ class BoundedConnection(connection.Connection):
 
     def __init__(self, idl: typing.Any, timeout: float) -> None:
         super().__init__(idl, timeout)
+        self.thread: threading.Thread | None = None
+        self.txns: connection.TransactionQueue
         self.txns.close()
         self.txns = _Queue(idl)
         self.lock = BoundedLock(timeout)

@@ -1,0 +1,171 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Security groups and their rules: port groups and ACLs.
+
+A remote group or address group that OVN does not have yet is no missing reference: the match names
+an address set, and chassis look at it again when the set appears. A port group may be deleted
+while ports are in it: they keep the drop group, and no row of Neutron refers to the group any more.
+"""
+
+import typing
+
+from neutron.common.ovn import constants as ovn_const
+from neutron_lib.exceptions import security_groups as sg_exc
+
+from networking_workflow.drivers.ovn import compare, facts, observe
+from networking_workflow.drivers.ovn.apply import work as apply_work
+from networking_workflow.drivers.ovn.expect import security_groups as expect_groups
+from networking_workflow.model import errors
+
+_RULE_ID = ovn_const.OVN_SG_RULE_EXT_ID_KEY
+
+
+def apply(work: apply_work.Work) -> None:
+    """Make OVN hold the group with all of its rules."""
+    known = facts.read_security_group(work.plugin, work.context, work.target.resource_id)
+    group = known.group
+    name = expect_groups.group_name(group["id"])
+    wanted = expect_groups.rows(known)
+
+    def write(found: apply_work.Differences) -> None:
+        if observe.row(work.nb, "Port_Group", name) is None:
+            work.client.create_security_group(work.context, group)
+            return
+        for one in apply_work.touched(found, "Port_Group"):
+            column, _, key = one.column.partition(":")
+            if key:
+                work.nb.db_set("Port_Group", name, (column, {key: one.expected})).execute(
+                    check_error=True
+                )
+            else:
+                _remove_acls(work, name, one.found - one.expected)
+        _write_acls(work, wanted, found)
+
+    apply_work.converge(work, lambda: wanted, write)
+    work.bump_revision(group, ovn_const.TYPE_SECURITY_GROUPS)
+
+
+def apply_rule(work: apply_work.Work) -> None:
+    """Make OVN hold the rule's ACL.
+
+    :raises MissingReference: if OVN does not have the group; stock would wait 15 s for it.
+    """
+    known = facts.read_security_group_rule(work.plugin, work.context, work.target.resource_id)
+    _apply_rule(work, known)
+
+
+def _apply_rule(work: apply_work.Work, known: facts.SecurityGroupRule) -> None:
+    name = expect_groups.group_name(known.group["id"])
+    if observe.row(work.nb, "Port_Group", name) is None:
+        raise errors.MissingReference(
+            "security_group", known.group["id"], f"OVN does not have the port group {name}."
+        )
+    wanted = expect_groups.rule_rows(known)
+
+    def write(found: apply_work.Differences) -> None:
+        if any(one.missing for one in found):
+            work.client.create_security_group_rule(work.context, known.rule)
+        else:
+            _write_acls(work, wanted, found)
+
+    apply_work.converge(work, lambda: wanted, write)
+    work.bump_revision(known.rule, ovn_const.TYPE_SECURITY_GROUP_RULES)
+
+
+def delete(work: apply_work.Work) -> None:
+    """Make OVN forget the group, and stock's tools the rules that it had."""
+    group_id = work.target.resource_id
+    name = expect_groups.group_name(group_id)
+    group = observe.row(work.nb, "Port_Group", name)
+    if group is not None:
+        rules = [one.external_ids[_RULE_ID] for one in group.acls if _RULE_ID in one.external_ids]
+        work.nb.pg_del(name, if_exists=True).execute(check_error=True)
+        for rule_id in rules:
+            work.forget_revision(rule_id, ovn_const.TYPE_SECURITY_GROUP_RULES)
+    work.forget_revision(group_id, ovn_const.TYPE_SECURITY_GROUPS)
+
+
+def delete_rule(work: apply_work.Work) -> None:
+    """Make OVN forget the rule's ACL, unless an equal rule of the group needs it."""
+    rule_id = work.target.resource_id
+    rule = ((work.target.snapshot or {}).get("deleted")) or {}
+    group, name = _find(work, rule_id, rule)
+    if group is not None and name:
+        twin = _twin(work, rule, name)
+        if twin is not None:
+            _apply_rule(work, twin)
+        else:
+            _remove_acls(work, group.name, {name})
+    work.forget_revision(rule_id, ovn_const.TYPE_SECURITY_GROUP_RULES)
+
+
+def _find(work: apply_work.Work, rule_id: str, rule: facts.Dict) -> tuple[typing.Any, str]:
+    """Return the port group and the ACL's name, by the id on the ACL if the rule's dict is lost."""
+    if rule.get("security_group_id"):
+        name = expect_groups.group_name(rule["security_group_id"])
+        return observe.row(work.nb, "Port_Group", name), expect_groups.acl_name(rule)
+    with work.nb.ovsdb_connection.lock:
+        for group in work.nb.tables["Port_Group"].rows.values():
+            for acl in group.acls:
+                if acl.external_ids.get(_RULE_ID) == rule_id:
+                    return group, observe.acl_name(group, acl)
+    return None, ""
+
+
+def _twin(work: apply_work.Work, rule: facts.Dict, name: str) -> facts.SecurityGroupRule | None:
+    """Return a rule of the same group that asks for the same ACL."""
+    group_id = rule.get("security_group_id")
+    if group_id is None:
+        return None
+    try:
+        group = work.plugin.get_security_group(work.context, group_id)
+    except sg_exc.SecurityGroupNotFound:
+        return None
+    for one in group["security_group_rules"]:
+        if one["id"] != work.target.resource_id and expect_groups.acl_name(one) == name:
+            return facts.SecurityGroupRule(rule=one, group=group)
+    return None
+
+
+def _remove_acls(work: apply_work.Work, group_name: str, names: typing.Iterable[str]) -> None:
+    group = work.nb.lookup("Port_Group", group_name)
+    with work.nb.transaction(check_error=True) as txn:
+        for name in names:
+            for acl in observe.acls(group, name):
+                txn.add(work.nb.pg_acl_del(group_name, acl.direction, acl.priority, acl.match))
+
+
+def _write_acls(
+    work: apply_work.Work, wanted: apply_work.Rows, found: apply_work.Differences
+) -> None:
+    """Make and mend ACLs: stock neither changes an action nor notices a second copy."""
+    differs = {one.name for one in apply_work.touched(found, "ACL")}
+    for row in wanted:
+        if row.name in differs:
+            _replace_acl(work, row)
+
+
+def _replace_acl(work: apply_work.Work, row: compare.Row) -> None:
+    group_name, direction, priority, match = row.name.split(" ", 3)
+    rule_id = min(row.columns["external_ids"].wanted[_RULE_ID].texts)
+    there = observe.acls(work.nb.lookup("Port_Group", group_name), row.name)
+    action = row.columns["action"]
+    with work.nb.transaction(check_error=True) as txn:
+        if there:
+            kept = observe.in_use(there)
+            txn.add(
+                work.nb.db_set(
+                    "ACL", kept.uuid, ("action", action), ("external_ids", {_RULE_ID: rule_id})
+                )
+            )
+            for copy in there:
+                if copy.uuid != kept.uuid:
+                    txn.add(work.nb.db_remove("Port_Group", group_name, "acls", copy.uuid))
+        else:
+            columns = {_RULE_ID: rule_id}
+            txn.add(
+                work.nb.pg_acl_add(
+                    group_name, direction, int(priority), match, action, may_exist=True, **columns
+                )
+            )

@@ -1,0 +1,139 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""``drivers.protocol.Driver`` for ML2/OVN."""
+
+import typing
+
+from neutron.common.ovn import acl as ovn_acl
+from neutron_lib import context as n_context
+from neutron_lib import exceptions as n_exc
+from neutron_lib.plugins import directory
+from oslo_log import log
+
+from networking_workflow.drivers import protocol
+from networking_workflow.drivers.ovn import connections, seams, settings
+from networking_workflow.drivers.ovn import errors as ovn_errors
+from networking_workflow.drivers.ovn.apply import (
+    address_groups,
+    networks,
+    ports,
+    security_groups,
+    subnets,
+)
+from networking_workflow.drivers.ovn.apply import work as apply_work
+from networking_workflow.model import errors, states
+
+LOG = log.getLogger(__name__)
+
+_Apply = typing.Callable[[apply_work.Work], typing.Mapping[str, typing.Any] | None]
+_Delete = typing.Callable[[apply_work.Work], None]
+
+_KINDS: dict[str, tuple[_Apply, _Delete]] = {
+    "network": (networks.apply, networks.delete),
+    "subnet": (subnets.apply, subnets.delete),
+    "port": (ports.apply, ports.delete),
+    "security_group": (security_groups.apply, security_groups.delete),
+    "security_group_rule": (security_groups.apply_rule, security_groups.delete_rule),
+    "address_group": (address_groups.apply, address_groups.delete),
+}
+
+#: How the plugin is asked whether a row is still there.
+_GETTERS = {kind: f"get_{kind}" for kind in _KINDS}
+
+_FILTERING = frozenset({"security_group", "security_group_rule", "address_group"})
+
+
+class OvnDriver:
+    """Keeps the Northbound database at what Neutron's rows say.
+
+    :param mech_driver: Neutron's ``OVNMechanismDriver``, initialized, after ``PROCESS AFTER_INIT``.
+    :param timeout_s: longest time that one write may take, its turn included.
+    """
+
+    def __init__(self, mech_driver: typing.Any, *, timeout_s: float) -> None:
+        self._mech_driver = mech_driver
+        self._connections = connections.Connections(timeout_s)
+
+    @property
+    def name(self) -> str:
+        """Return the alias of the mechanism driver."""
+        return "ovn"
+
+    def handles(self, resource_type: str, operation: states.Operation) -> bool:
+        """Return whether OVN has something to do for this kind of resource."""
+        if resource_type in _FILTERING and not ovn_acl.is_sg_enabled():
+            return False
+        return resource_type in _KINDS and operation in states.Operation
+
+    def apply(self, target: protocol.Target) -> typing.Mapping[str, typing.Any] | None:
+        """See :meth:`protocol.Driver.apply`."""
+        return self._call(_KINDS[target.resource_type][0], target)
+
+    def delete(self, target: protocol.Target) -> None:
+        """See :meth:`protocol.Driver.delete`."""
+        self._call(_KINDS[target.resource_type][1], target)
+
+    def probe(self) -> None:
+        """See :meth:`protocol.Driver.probe`."""
+        self._connections.get()
+
+    def close(self) -> None:
+        """Give the connections up."""
+        self._connections.close()
+
+    def _call(
+        self,
+        do: typing.Callable[[apply_work.Work], typing.Mapping[str, typing.Any] | None],
+        target: protocol.Target,
+    ) -> typing.Mapping[str, typing.Any] | None:
+        pair = self._connect()
+        work = apply_work.Work(
+            connections=self._connections,
+            pair=pair,
+            plugin=directory.get_plugin(),
+            mech_driver=self._mech_driver,
+            context=n_context.get_admin_context(),
+            settings=settings.from_config(mcast_flood_broken=pair.mcast_flood_broken),
+            target=target,
+        )
+        with seams.own_connections(pair):
+            try:
+                return do(work)
+            except errors.WorkflowError:
+                raise
+            except ovn_errors.GONE as gone:
+                self._forget(work, gone)
+                return None
+            except ovn_errors.EXPECTED as failed:
+                raise self._understand(pair, failed) from failed
+
+    def _connect(self) -> connections.Pair:
+        seams.use_own_connections(self._mech_driver)
+        # Neutron keeps the first OVNClient of a process in a singleton (its placement extension):
+        # that must be stock's own, which the next line makes if it is not there.
+        _ = self._mech_driver._ovn_client
+        return self._connections.get()
+
+    def _forget(self, work: apply_work.Work, gone: Exception) -> None:
+        """The row went while it was worked on: leave nothing in OVN that nobody would clean up.
+
+        :raises TransientFailure: if it was something else that was not found.
+        """
+        target = work.target
+        try:
+            getattr(work.plugin, _GETTERS[target.resource_type])(work.context, target.resource_id)
+        except n_exc.NotFound:
+            LOG.info("%s %s is gone from the database", target.resource_type, target.resource_id)
+            try:
+                _KINDS[target.resource_type][1](work)
+            except ovn_errors.EXPECTED as failed:
+                raise self._understand(work.pair, failed) from failed
+            return
+        raise errors.TransientFailure(f"{type(gone).__name__}: {gone}")
+
+    def _understand(self, pair: connections.Pair, failed: Exception) -> errors.DriverError:
+        understood = ovn_errors.classify(failed)
+        if isinstance(understood, errors.BackendUnreachable):
+            self._connections.drop(pair)
+        return understood

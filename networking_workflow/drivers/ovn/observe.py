@@ -1,0 +1,214 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Read rows back from the local copy of the Northbound database, as plain values.
+
+A row costs 0.02-0.1 ms: nothing is asked of the server. ``Row._data`` of python ovs is read where
+the public attribute would build a list of thousands of rows to look for one.
+"""
+
+import typing
+
+from neutron.common.ovn import constants as ovn_const
+from ovs.db import data as ovs_data
+from ovs.db import types as ovs_types
+
+from networking_workflow.drivers.ovn import compare
+
+_RULE_ID = ovn_const.OVN_SG_RULE_EXT_ID_KEY
+_GROUP_ID = ovn_const.OVN_SG_EXT_ID_KEY
+
+Columns = dict[str, typing.Any]
+
+
+def read(nb: typing.Any, rows: typing.Iterable[compare.Row]) -> compare.Found:
+    """Return what the copy holds at the places of ``rows``."""
+    found = {}
+    with nb.ovsdb_connection.lock:
+        for row in rows:
+            found[row.place] = _READERS[row.table](nb, row)
+    return found
+
+
+def row(nb: typing.Any, table: str, name: str) -> typing.Any:
+    """Return the row with this name, or None."""
+    return nb.lookup(table, name, default=None)
+
+
+def contains(row: typing.Any, column: str, other: typing.Any) -> bool:
+    """Return whether a column of references holds one to ``other``."""
+    atom = ovs_data.Atom(ovs_types.UuidType, other.uuid)
+    return atom in row._data[column].values
+
+
+def dhcp_rows(nb: typing.Any, subnet_id: str) -> list[typing.Any]:
+    """Return every row of DHCP options of a subnet, its ports' own ones included."""
+    with nb.ovsdb_connection.lock:
+        return [
+            one
+            for one in nb.tables["DHCP_Options"].rows.values()
+            if one.external_ids.get("subnet_id") == subnet_id
+        ]
+
+
+def dhcp_name(row: typing.Any) -> str:
+    """Return the name of a row of DHCP options: the subnet's id, or subnet/port."""
+    subnet_id = row.external_ids.get("subnet_id", "?")
+    port_id = row.external_ids.get("port_id")
+    return f"{subnet_id}/{port_id}" if port_id else str(subnet_id)
+
+
+def own_dhcp_rows(nb: typing.Any, port_id: str) -> list[typing.Any]:
+    """Return the rows of DHCP options that exist for one port only."""
+    with nb.ovsdb_connection.lock:
+        return [
+            one
+            for one in nb.tables["DHCP_Options"].rows.values()
+            if one.external_ids.get("port_id") == port_id
+        ]
+
+
+def port_groups(nb: typing.Any, lsp: typing.Any) -> frozenset[str]:
+    """Return the names of those port groups of security groups that the port is in."""
+    return frozenset(
+        group.name
+        for group in nb.tables["Port_Group"].rows.values()
+        if contains(group, "ports", lsp)
+        and (group.name == ovn_const.OVN_DROP_PORT_GROUP_NAME or _GROUP_ID in group.external_ids)
+    )
+
+
+def acls(group: typing.Any, name: str) -> list[typing.Any]:
+    """Return the ACLs of a port group with this name (see ``expect.security_groups``)."""
+    return [one for one in group.acls if acl_name(group, one) == name]
+
+
+def acl_name(group: typing.Any, acl: typing.Any) -> str:
+    """Return what identifies an ACL."""
+    return f"{group.name} {acl.direction} {acl.priority} {acl.match}"
+
+
+def switch_of(nb: typing.Any, lsp: typing.Any, guess: str) -> str:
+    """Return the name of the switch that has the port; ``guess`` is looked at first."""
+    guessed = row(nb, "Logical_Switch", guess)
+    switches = [guessed] if guessed else []
+    switches += nb.tables["Logical_Switch"].rows.values()
+    return next((str(one.name) for one in switches if contains(one, "ports", lsp)), "")
+
+
+def _logical_switch(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    switch = row(nb, wanted.table, wanted.name)
+    if switch is None:
+        return None
+    return {
+        "external_ids": dict(switch.external_ids),
+        "other_config": dict(switch.other_config),
+        "localnet ports": frozenset(
+            port.name
+            for port in switch.ports
+            if port.type == ovn_const.LSP_TYPE_LOCALNET
+            and port.name.startswith(ovn_const.OVN_PROVNET_PORT_NAME_PREFIX)
+        ),
+    }
+
+
+def _logical_switch_port(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    lsp = row(nb, wanted.table, wanted.name)
+    if lsp is None:
+        return None
+    options = dict(lsp.options)
+    if "virtual-parents" in options:
+        options["virtual-parents"] = ",".join(sorted(options["virtual-parents"].split(",")))
+    columns = {
+        "type": lsp.type,
+        "addresses": frozenset(_sorted_ips(one) for one in lsp.addresses),
+        "port_security": frozenset(_sorted_ips(one) for one in lsp.port_security),
+        # No value means enabled, as northd reads it.
+        "enabled": lsp.enabled != [False],
+        "parent_name": next(iter(lsp.parent_name), ""),
+        "tag_request": next(iter(lsp.tag_request), None),
+        "options": options,
+        "external_ids": dict(lsp.external_ids),
+        "dhcpv4_options": next(iter(map(dhcp_name, lsp.dhcpv4_options)), ""),
+        "dhcpv6_options": next(iter(map(dhcp_name, lsp.dhcpv6_options)), ""),
+    }
+    # Looked for only where asked for: these three search other tables.
+    if "switch" in wanted.columns:
+        columns["switch"] = switch_of(nb, lsp, wanted.columns["switch"])
+    if "port groups" in wanted.columns:
+        columns["port groups"] = port_groups(nb, lsp)
+    if "own dhcp options" in wanted.columns:
+        columns["own dhcp options"] = frozenset(map(dhcp_name, own_dhcp_rows(nb, lsp.name)))
+    return columns
+
+
+def _dhcp_options(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    subnet_id = wanted.name.split("/")[0]
+    found = [one for one in dhcp_rows(nb, subnet_id) if dhcp_name(one) == wanted.name]
+    if not found:
+        return None
+    first = in_use(found)
+    return {
+        "cidr": first.cidr,
+        "options": dict(first.options),
+        "external_ids": dict(first.external_ids),
+        "copies": len(found),
+    }
+
+
+def in_use(rows: list[typing.Any]) -> typing.Any:
+    """Return the row that counts if there are copies: the first by uuid, so that all agree."""
+    return min(rows, key=lambda one: str(one.uuid))
+
+
+def _port_group(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    group = row(nb, wanted.table, wanted.name)
+    if group is None:
+        return None
+    return {
+        "external_ids": dict(group.external_ids),
+        "rules' acls": frozenset(
+            acl_name(group, one) for one in group.acls if _RULE_ID in one.external_ids
+        ),
+    }
+
+
+def _acl(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    group = row(nb, "Port_Group", wanted.name.split(" ")[0])
+    found = acls(group, wanted.name) if group else []
+    if not found:
+        return None
+    first = in_use(found)
+    return {
+        "action": first.action,
+        "external_ids": dict(first.external_ids),
+        "copies": len(found),
+    }
+
+
+def _address_set(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    found = row(nb, wanted.table, wanted.name)
+    if found is None:
+        return None
+    return {"addresses": frozenset(found.addresses), "external_ids": dict(found.external_ids)}
+
+
+def _dns(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    _switch, found = nb.get_ls_and_dns_record(wanted.name)
+    return None if found is None else {"records": dict(found.records)}
+
+
+def _sorted_ips(address: str) -> str:
+    mac, *ips = address.split()
+    return address if mac == "VRRPv3" else " ".join([mac, *sorted(ips)])
+
+
+_READERS: dict[str, typing.Callable[[typing.Any, compare.Row], Columns | None]] = {
+    "Logical_Switch": _logical_switch,
+    "Logical_Switch_Port": _logical_switch_port,
+    "DHCP_Options": _dhcp_options,
+    "Port_Group": _port_group,
+    "ACL": _acl,
+    "Address_Set": _address_set,
+    "DNS": _dns,
+}
