@@ -68,7 +68,6 @@ def conductor(plugin: typing.Any, conf: cfg.ConfigOpts, engine: sa.Engine) -> lo
     )
     return loop.Conductor(
         journal.Journal(engine),
-        engine,
         drivers,
         conf_workflow.conductor_settings(conf),
         keys.keys_for,

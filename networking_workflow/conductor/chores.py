@@ -71,10 +71,7 @@ class Chores(threading.Thread):
 
     def _hand_back_unknown(self) -> int:
         """Give up rows that a claim or a settling write left to us without telling us."""
-        if not self._desk.unsure.is_set():
-            return 0
         owner = self._keeper.owner
-        if owner is None:
+        if owner is None or not self._desk.unsure:
             return 0
-        self._desk.unsure.clear()
-        return self._journal.hand_back_unknown(owner, known=self._desk.workflow_ids)
+        return self._journal.hand_back_unknown(owner, self._desk.workflow_ids)

@@ -12,8 +12,6 @@ import threading
 import time
 import typing
 
-import sqlalchemy as sa
-
 from networking_workflow.conductor import (
     breaker,
     chores,
@@ -27,6 +25,7 @@ from networking_workflow.conductor import (
     workers,
 )
 from networking_workflow.drivers import protocol
+from networking_workflow.journal import engine as journal_engine
 from networking_workflow.journal import journal as journals
 
 LOG = logging.getLogger(__name__)
@@ -38,13 +37,12 @@ _HAND_BACK_S = 5.0
 class Conductor:
     """Claims workflows and runs them, several at a time.
 
-    :param engine: the conductor's own, on the database of the journal and of Neutron's rows.
+    :param journal: on an engine of the conductor's own; Neutron's rows are in the same database.
     """
 
     def __init__(
         self,
         journal: journals.Journal,
-        engine: sa.Engine,
         drivers: typing.Sequence[protocol.Driver],
         config: settings.ConductorSettings,
         key_function: runs.KeyFunction,
@@ -58,7 +56,7 @@ class Conductor:
         self._breakers = breaker.Breakers(drivers, journal, config, self._signal.offer_some)
         self._tools = runs.Tools(
             journal=journal,
-            engine=engine,
+            reads=journal_engine.polling(journal.engine),
             drivers=tuple(drivers),
             breakers=self._breakers,
             settings=config,

@@ -34,32 +34,34 @@ class Decision:
     driver: str | None = None
 
 
-def verdict_on(error: errors.DriverError, *, spent: bool) -> Verdict:
-    """Return what one error asks for; ``spent``: this attempt was the last one."""
+def verdict_on(error: errors.DriverError, *, left: int) -> Verdict:
+    """Return what one error asks for; ``left``: attempts that remain after this one.
+
+    It falls below 0 only where the journal refused to hold, attempt after attempt: what the backend
+    lacks is in sync by the journal, so nothing will bring it.
+    """
     if isinstance(error, errors.BackendUnreachable):
         return Verdict.WAIT_FOR_DRIVER
     if isinstance(error, errors.MissingReference):
-        return Verdict.HOLD
-    if isinstance(error, errors.PermanentFailure) or spent:
+        return Verdict.FAIL if left < 0 else Verdict.HOLD
+    if isinstance(error, errors.PermanentFailure) or left <= 0:
         return Verdict.FAIL
     return Verdict.RETRY
 
 
-def state_after(error: errors.DriverError | None, *, spent: bool) -> states.TaskState:
+def state_after(error: errors.DriverError | None, *, left: int) -> states.TaskState:
     """Return the state of a task whose driver call ended with ``error``."""
     if error is None:
         return states.TaskState.SUCCESS
-    if verdict_on(error, spent=spent) is Verdict.FAIL:
+    if verdict_on(error, left=left) is Verdict.FAIL:
         return states.TaskState.FAILED
     return states.TaskState.RETRYING
 
 
-def decide(outcomes: typing.Iterable[flows.Outcome], *, spent: bool) -> Decision:
+def decide(outcomes: typing.Iterable[flows.Outcome], *, left: int) -> Decision:
     """Return how the run ends."""
     decisions = [
-        Decision(
-            verdict=verdict_on(one.error, spent=spent), error=one.error, driver=one.task.driver
-        )
+        Decision(verdict=verdict_on(one.error, left=left), error=one.error, driver=one.task.driver)
         for one in outcomes
         if one.error is not None
     ]

@@ -19,8 +19,8 @@ from taskflow.persistence import models
 from networking_workflow.conductor import breaker, guard, lease, outcomes, settings
 from networking_workflow.drivers import protocol
 from networking_workflow.engine import null
+from networking_workflow.journal import failpoints, references
 from networking_workflow.journal import journal as journals
-from networking_workflow.journal import references
 from networking_workflow.model import errors, keys, running, states, tasks, workflows
 from networking_workflow.plan import flows
 
@@ -52,7 +52,7 @@ class Tools:
     """What all runs of one conductor share."""
 
     journal: journals.Journal
-    engine: sa.Engine  #: the conductor's own, to read Neutron's rows
+    reads: sa.Engine  #: for Neutron's rows
     drivers: typing.Sequence[protocol.Driver]
     breakers: breaker.Breakers
     settings: settings.ConductorSettings
@@ -75,7 +75,7 @@ class Run:
         self.claim, self._lease, self._tools = claim, held, tools
         self._journal = tools.journal
         self._operation = claim.operation
-        self._spent = claim.attempts + 1 >= tools.settings.retry.attempts
+        self._left = tools.settings.retry.attempts - (claim.attempts + 1)
         self._applied: typing.Mapping[str, typing.Mapping[str, typing.Any]] = {}
         self._running: tasks.StartedTask | None = None
         self._called = False
@@ -93,10 +93,10 @@ class Run:
 
     def broke(self, error: errors.DriverError) -> None:
         """Settle a run that ended by a mistake outside any driver: tried again like a failure."""
-        verdict = outcomes.verdict_on(error, spent=self._spent)
+        verdict = outcomes.verdict_on(error, left=self._left)
         results = []
         if self._running is not None:
-            state = outcomes.state_after(error, spent=self._spent)
+            state = outcomes.state_after(error, left=self._left)
             results = [tasks.TaskResult(id=self._running.id, state=state, failure=error.failure)]
         self._end(outcomes.Decision(verdict=verdict, error=error), error, results)
 
@@ -125,7 +125,7 @@ class Run:
 
     def _read_row(self) -> references.Row | None:
         kind, resource_id = self.claim.resource_type, self.claim.resource_id
-        with self._tools.engine.connect() as connection:
+        with self._tools.reads.connect() as connection:
             return references.read(connection, kind, [resource_id]).get(resource_id)
 
     # -- call ------------------------------------------------------------------------------------
@@ -177,12 +177,14 @@ class Run:
         error: errors.DriverError | None = fuse.error
         if error is None:
             self._lease.require(self.claim.id)  # the journal may have kept us waiting
+            failpoints.failpoint("conductor.before_call")
             applied, error = self._call_driver(started)
+            failpoints.failpoint("conductor.after_call")
             if isinstance(error, errors.BackendUnreachable):
                 fuse.open(error)
             elif error is None:
                 fuse.worked()
-        state = outcomes.state_after(error, spent=self._spent)
+        state = outcomes.state_after(error, left=self._left)
         return flows.Outcome(task=started, state=state, error=error, applied=applied)
 
     def _call_driver(
@@ -216,7 +218,7 @@ class Run:
     # -- settle ----------------------------------------------------------------------------------
 
     def _settle(self, log: flows.StepLog) -> None:
-        decision = outcomes.decide(log.outcomes, spent=self._spent)
+        decision = outcomes.decide(log.outcomes, left=self._left)
         last = log.unwritten
         if decision.error is None:
             results = [last.result] if last else []
@@ -245,7 +247,7 @@ class Run:
         verdict = decision.verdict
         if verdict is outcomes.Verdict.WAIT_FOR_DRIVER and decision.driver is not None:
             self._wait_for_driver(decision.driver, error, results)
-        elif isinstance(error, errors.MissingReference):
+        elif verdict is outcomes.Verdict.HOLD and isinstance(error, errors.MissingReference):
             self._hold(error, results)
         elif verdict is outcomes.Verdict.FAIL:
             self._fail(error, results)

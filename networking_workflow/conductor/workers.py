@@ -5,11 +5,15 @@
 
 import logging
 import threading
+import time
 
 from networking_workflow.conductor import guard, lease, runs, work
 from networking_workflow.model import errors, workflows
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds after a write without an answer in which chores look for rows that nobody here knows.
+_DOUBT_S = 120.0
 
 
 class Desk:
@@ -20,8 +24,7 @@ class Desk:
         self._runs: dict[str, runs.Run] = {}
         #: Project of the last claim: the next one goes to the project after it.
         self.last_project = ""
-        #: Set when a claim ended without an answer: a row may be ours that no worker knows.
-        self.unsure = threading.Event()
+        self._unsure_until = 0.0
 
     def add(self, run: runs.Run) -> None:
         """Note that a worker has it."""
@@ -32,6 +35,15 @@ class Desk:
         """Note that no worker has it any more."""
         with self._lock:
             self._runs.pop(run.claim.id, None)
+
+    def doubt(self) -> None:
+        """Note that a write ended without an answer: a row may be ours that no worker knows."""
+        self._unsure_until = time.monotonic() + _DOUBT_S
+
+    @property
+    def unsure(self) -> bool:
+        """Return whether to look for such rows."""
+        return time.monotonic() < self._unsure_until
 
     @property
     def workflow_ids(self) -> list[str]:
@@ -70,7 +82,7 @@ class Worker(threading.Thread):
             found, error = guard.guarded(self._claim, "Claiming a workflow")
             if error is not None:
                 # The claim may have been committed all the same; the chores look after it.
-                self._desk.unsure.set()
+                self._desk.doubt()
             if found is None:
                 passes_on = self._signal.wait()
                 continue
@@ -109,4 +121,4 @@ class Worker(threading.Thread):
         _, error = guard.guarded(lambda: run.broke(why), f"Workflow {run.claim.id}")
         if error is not None:
             LOG.error("Workflow %s could not be settled: %s", run.claim.id, error.detail)
-            self._desk.unsure.set()
+            self._desk.doubt()

@@ -33,31 +33,32 @@ def outcome(error, name="ovn"):
     started = tasks.StartedTask(
         id=f"task-{name}", name=name, driver=name, state=states.TaskState.RUNNING, attempts=1
     )
-    return flows.Outcome(task=started, state=outcomes.state_after(error, spent=False), error=error)
+    return flows.Outcome(task=started, state=outcomes.state_after(error, left=1), error=error)
 
 
 @pytest.mark.parametrize(
-    ("error", "spent", "verdict", "state"),
+    ("error", "left", "verdict", "state"),
     [
-        (UNREACHABLE, False, Verdict.WAIT_FOR_DRIVER, "RETRYING"),
-        (UNREACHABLE, True, Verdict.WAIT_FOR_DRIVER, "RETRYING"),
-        (MISSING, True, Verdict.HOLD, "RETRYING"),
-        (STILL_USED, False, Verdict.HOLD, "RETRYING"),
-        (BUSY, False, Verdict.RETRY, "RETRYING"),
-        (BUSY, True, Verdict.FAIL, "FAILED"),
-        (UNKNOWN, False, Verdict.RETRY, "RETRYING"),
-        (UNKNOWN, True, Verdict.FAIL, "FAILED"),
-        (REFUSED, False, Verdict.FAIL, "FAILED"),
-        (DIFFERS, False, Verdict.FAIL, "FAILED"),
+        (UNREACHABLE, 1, Verdict.WAIT_FOR_DRIVER, "RETRYING"),
+        (UNREACHABLE, 0, Verdict.WAIT_FOR_DRIVER, "RETRYING"),
+        (MISSING, 0, Verdict.HOLD, "RETRYING"),
+        (MISSING, -1, Verdict.FAIL, "FAILED"),
+        (STILL_USED, 1, Verdict.HOLD, "RETRYING"),
+        (BUSY, 1, Verdict.RETRY, "RETRYING"),
+        (BUSY, 0, Verdict.FAIL, "FAILED"),
+        (UNKNOWN, 1, Verdict.RETRY, "RETRYING"),
+        (UNKNOWN, 0, Verdict.FAIL, "FAILED"),
+        (REFUSED, 1, Verdict.FAIL, "FAILED"),
+        (DIFFERS, 1, Verdict.FAIL, "FAILED"),
     ],
 )
-def test_verdict_and_task_state_of_one_error(error, spent, verdict, state):
-    assert outcomes.verdict_on(error, spent=spent) is verdict
-    assert outcomes.state_after(error, spent=spent) == state
+def test_verdict_and_task_state_of_one_error(error, left, verdict, state):
+    assert outcomes.verdict_on(error, left=left) is verdict
+    assert outcomes.state_after(error, left=left) == state
 
 
 def test_no_error_is_success():
-    decision = outcomes.decide([outcome(None, "a"), outcome(None, "b")], spent=False)
+    decision = outcomes.decide([outcome(None, "a"), outcome(None, "b")], left=1)
     assert decision == outcomes.Decision(verdict=Verdict.SUCCEED)
 
 
@@ -66,5 +67,5 @@ def test_no_error_is_success():
 def test_what_may_yet_succeed_decides_before_what_cannot(pair, turned):
     (first, verdict), (second, _) = pair
     both = [outcome(first, "a"), outcome(second, "b")]
-    decision = outcomes.decide(reversed(both) if turned else both, spent=False)
+    decision = outcomes.decide(reversed(both) if turned else both, left=1)
     assert (decision.verdict, decision.error, decision.driver) == (verdict, first, "a")
