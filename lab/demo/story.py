@@ -7,6 +7,7 @@ import statistics
 import threading
 import typing
 
+from lab import client
 from lab.demo import changes, compare, northbound, screen
 
 Resource = typing.Any
@@ -64,7 +65,9 @@ class Story:
         collection = "security_groups" if kind == "security_group" else f"{kind}s"
         method = getattr(self.network, f"create_{kind}")
         resource = self.tenant.make(
-            label or f"create {kind} {name}", collection, lambda: method(name=name, **body)
+            label or f"create {kind} {name}",
+            collection,
+            lambda: method(name=name, project_id=client.PROJECT_ID, **body),
         )
         self.made[name] = resource
         return resource
@@ -75,7 +78,7 @@ class Story:
             f"add rule {label} to {group}",
             "security_group_rules",
             lambda: self.network.create_security_group_rule(
-                security_group_id=self.made[group].id, **body
+                security_group_id=self.made[group].id, project_id=client.PROJECT_ID, **body
             ),
         )
 
