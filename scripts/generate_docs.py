@@ -56,12 +56,57 @@ def states_page() -> str:
     return "\n".join(lines)
 
 
+def keys_page() -> str:
+    """Return which keys a workflow of each resource type takes."""
+    lines = [
+        _HEAD,
+        "# Keys",
+        "",
+        "What a workflow holds while it is unfinished (`networking_workflow/plan/keys.py`): X is",
+        "exclusive (it changes it), S is shared (it relies on it). Where an update moves a reference,",
+        "the old and the new one are taken.",
+        "",
+        "| workflow of | itself | refers to | also |",
+        "|---|---|---|---|",
+    ]
+    for kind, rule in keys.RULES.items():
+        references = ", ".join(f"{name} {mode}" for name, mode in rule.references.items())
+        extra = ", ".join(
+            f"`{name}/<{reference}>` X" for reference, names in rule.extra.items() for name in names
+        )
+        lines.append(f"| {kind} | {rule.own} | {references} | {extra} |")
+    return "\n".join([*lines, ""])
+
+
+def tables_page() -> str:
+    """Return what a changed row of each of Neutron's tables means."""
+    lines = [
+        _HEAD,
+        "# Neutron's tables",
+        "",
+        "What a changed row means to capture (`networking_workflow/capture/classes.py`).",
+        "Covered now: " + ", ".join(classes.COVERED) + ".",
+        "",
+        "## A resource itself",
+        "",
+        "| table | resource | columns that backends write themselves |",
+        "|---|---|---|",
+    ]
+    for table, entry in sorted(classes.ITSELF.items()):
+        lines.append(f"| {table} | {entry.kind} | {', '.join(sorted(entry.noise))} |")
+    lines += ["", "## Part of a resource", "", "| table | resource | by column |", "|---|---|---|"]
+    for table, child in sorted(classes.CHILD.items()):
+        lines.append(f"| {table} | {child.kind} | {child.column} |")
+    lines += ["", "## Ignored", "", ", ".join(sorted(classes.IGNORED)) + ".", ""]
+    return "\n".join(lines)
+
+
 def pages() -> dict[str, str]:
     """Return the text of each generated page by its file name."""
     return {
         "states.md": states_page(),
-        "keys.md": _HEAD + "\n" + keys.as_markdown(),
-        "tables.md": _HEAD + "\n" + classes.as_markdown(),
+        "keys.md": keys_page(),
+        "tables.md": tables_page(),
     }
 
 
