@@ -44,6 +44,11 @@ class Journal:
         self.engine = engine
         self._polling = journal_engine.polling(engine)
 
+    def close(self) -> None:
+        """Close the connections that nobody uses right now."""
+        self._polling.dispose()
+        self.engine.dispose()
+
     # Conductors
 
     def register(self, conductor_id: str, *, host: str, pid: int, lease_s: float) -> None:

@@ -148,7 +148,7 @@ def _own(resource_type: str, source: _Source) -> sa.Select[typing.Any]:
 
 
 def _child(child: _Child) -> sa.Select[typing.Any]:
-    columns = [sa.column(name) for name in child.columns]
+    columns: list[sa.ColumnClause[typing.Any]] = [sa.column(name) for name in child.columns]
     table = sa.table(child.table, sa.column(child.owner), *columns)
     owner = table.c[child.owner]
     named = [table.c[name] for name in child.columns]
@@ -171,5 +171,5 @@ def _named(
 
 
 def _acl(row: sa.Row[typing.Any]) -> Reference:
-    text = model_keys.acl_key(model_keys.DEFAULT_LANE, row._mapping)
+    text = model_keys.acl_key(model_keys.DEFAULT_LANE, row._asdict())
     return "acl", text.partition("/")[2]

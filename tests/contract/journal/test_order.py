@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Order: what conflicts runs one after the other as committed, what does not at the same time."""
+
+from networking_workflow.model.states import Operation
+from tests.contract.journal import world as worlds
+from tests.contract.journal.world import World, change
+
+
+def test_conflicting_workflows_run_in_commit_order(world: World) -> None:
+    network = change("network/n", Operation.CREATE)
+    port = change("port/p", Operation.CREATE, shared=["network/n"])
+    again = change("network/n", shared=["network/m"])
+    for new in (network, port, again):
+        world.record(new)
+    for new in (network, port, again):
+        claims = world.claim_all()
+        assert list(claims) == [new.id]
+        world.journal.succeed(claims[new.id])
+    assert world.states() == {"SUCCESS": 3}
+    assert world.holds() == []
+
+
+def test_shared_ones_run_at_the_same_time(world: World) -> None:
+    (network,) = world.record(change("network/n", Operation.CREATE))
+    ports = [world.record(change(f"port/{number}", shared=["network/n"]))[0] for number in range(5)]
+    (deleted,) = world.record(change("network/n", Operation.DELETE))
+    first = world.claim_all()
+    assert set(first) == {network}
+    world.journal.succeed(first[network])
+    claims = world.claim_all()
+    assert set(claims) == set(ports)
+    for claim in claims.values():
+        world.journal.succeed(claim)
+    assert set(world.claim_all()) == {deleted}
+
+
+def test_one_transaction_that_takes_a_key_exclusively_several_times(world: World) -> None:
+    new = [
+        change("port/p", shared=["network/n"]),
+        change("subnet/s", exclusive=["metadata/n"], shared=["network/n"]),
+        change("subnet/t", exclusive=["metadata/n"], shared=["network/n"]),
+        change("network/n", Operation.DELETE),
+        change("network/n", Operation.CREATE),
+        change("port/q", shared=["network/n"]),
+    ]
+    world.record(*new)
+    ids = [one.id for one in new]
+    metadata = [gen for k, _, gen in world.holds() if k == worlds.key("metadata/n")]
+    assert metadata == [1, 2]
+    order = []
+    while claims := world.claim_all():
+        order.append({ids.index(claim) for claim in claims})
+        for claim in claims.values():
+            world.journal.succeed(claim)
+    # Delete and create of the network are one change: nothing stands between them.
+    assert order == [{0, 1}, {2}, {3}, {5}]
+    assert world.state(ids[4]) == "SUPERSEDED"
+
+
+def test_shared_takers_of_keys_without_a_row(world: World) -> None:
+    first = change("port/p", shared=["network/old", "subnet/old"])
+    second = change("port/q", shared=["network/old", "subnet/old"])
+    world.record(first)
+    world.record(second)
+    assert set(world.claim_all()) == {first.id, second.id}
+    (network,) = world.record(change("network/old"))
+    assert world.claim() is None
+    assert world.row(network).blocked_by in {first.id, second.id}
+
+
+def test_rolled_back_transaction_leaves_nothing(world: World) -> None:
+    with world.api().connect() as connection:
+        worlds.records.record(connection, [change("port/p", shared=["network/n"])])
+        connection.rollback()
+    world.sync()
+    assert world.states() == {}
+    assert world.holds() == []
+    assert not world.journal.has_work()
