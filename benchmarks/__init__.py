@@ -1,0 +1,7 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What the journal costs and what it buys, measured against stock Neutron: ``make bench``.
+
+One module a figure, each with ``run(scale, databases)``; the sides that are compared alternate.
+"""
