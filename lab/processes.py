@@ -60,6 +60,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def remove_tree(path: pathlib.Path) -> None:
+    """Delete a folder with all that is in it; no error if something still writes to it."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
 class Folder:
     """A temporary folder for one server, owned by the user that runs it.
 
@@ -77,7 +82,7 @@ class Folder:
 
     def remove(self) -> None:
         """Delete it with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_tree(self.path)
         _LEFT.folders.discard(self)
 
     def as_user(self, argv: typing.Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import collections.abc
 import pytest
 
 from lab.databases import pool
+from lab.neutron import schema as neutron_schema
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,13 @@ def journal_database(request: pytest.FixtureRequest, database_pool: pool.Pool) -
     from networking_workflow.journal import schema
 
     return database_pool.empty(request.param, "journal", schema.create_all)
+
+
+@pytest.fixture(params=["mariadb", "sqlite"])
+def neutron_database(
+    request: pytest.FixtureRequest, database_pool: pool.Pool
+) -> collections.abc.Iterator[pool.Database]:
+    """On MariaDB and SQLite: a database with Neutron's schema and ours, as after installing."""
+    with database_pool.blank(request.param) as database:
+        neutron_schema.create(database)
+        yield database

@@ -158,6 +158,17 @@ class NeutronApi(_NeutronProcess):
         """Return the endpoint, without ``/v2.0``, as OS_ENDPOINT wants it."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def worker_pid(self) -> int:
+        """Return the id of the process that serves the requests.
+
+        :raises LabError: if it does not run.
+        """
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        if len(children) != 1:
+            raise processes.LabError(f"{self.host} has {len(children)} worker processes, not one")
+        return int(children[0])
+
     def ready(self) -> bool:
         """Return whether it answers a list of networks with 200."""
         headers = {"X-User-Id": "lab", "X-Project-Id": "lab", "X-Roles": "admin"}
