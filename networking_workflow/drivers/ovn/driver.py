@@ -8,7 +8,6 @@ import typing
 from neutron.common.ovn import acl as ovn_acl
 from neutron_lib import context as n_context
 from neutron_lib import exceptions as n_exc
-from neutron_lib.plugins import directory
 from oslo_log import log
 
 from networking_workflow.drivers import protocol
@@ -26,10 +25,9 @@ from networking_workflow.model import errors, states
 
 LOG = log.getLogger(__name__)
 
-_Apply = typing.Callable[[apply_work.Work], typing.Mapping[str, typing.Any] | None]
-_Delete = typing.Callable[[apply_work.Work], None]
+_Call = typing.Callable[[apply_work.Work], None]
 
-_KINDS: dict[str, tuple[_Apply, _Delete]] = {
+_KINDS: dict[str, tuple[_Call, _Call]] = {
     "network": (networks.apply, networks.delete),
     "subnet": (subnets.apply, subnets.delete),
     "port": (ports.apply, ports.delete),
@@ -48,11 +46,12 @@ class OvnDriver:
     """Keeps the Northbound database at what Neutron's rows say.
 
     :param mech_driver: Neutron's ``OVNMechanismDriver``, initialized, after ``PROCESS AFTER_INIT``.
+    :param plugin: the core plugin, through which rows are read.
     :param timeout_s: longest time that one write may take, its turn included.
     """
 
-    def __init__(self, mech_driver: typing.Any, *, timeout_s: float) -> None:
-        self._mech_driver = mech_driver
+    def __init__(self, mech_driver: typing.Any, *, plugin: typing.Any, timeout_s: float) -> None:
+        self._mech_driver, self._plugin = mech_driver, plugin
         self._connections = connections.Connections(timeout_s)
 
     @property
@@ -67,8 +66,9 @@ class OvnDriver:
         return resource_type in _KINDS and operation in states.Operation
 
     def apply(self, target: protocol.Target) -> typing.Mapping[str, typing.Any] | None:
-        """See :meth:`protocol.Driver.apply`."""
-        return self._call(_KINDS[target.resource_type][0], target)
+        """See :meth:`protocol.Driver.apply`; there is nothing to remember for the next call."""
+        self._call(_KINDS[target.resource_type][0], target)
+        return None
 
     def delete(self, target: protocol.Target) -> None:
         """See :meth:`protocol.Driver.delete`."""
@@ -82,16 +82,12 @@ class OvnDriver:
         """Give the connections up."""
         self._connections.close()
 
-    def _call(
-        self,
-        do: typing.Callable[[apply_work.Work], typing.Mapping[str, typing.Any] | None],
-        target: protocol.Target,
-    ) -> typing.Mapping[str, typing.Any] | None:
+    def _call(self, do: _Call, target: protocol.Target) -> None:
         pair = self._connect()
         work = apply_work.Work(
             connections=self._connections,
             pair=pair,
-            plugin=directory.get_plugin(),
+            plugin=self._plugin,
             mech_driver=self._mech_driver,
             context=n_context.get_admin_context(),
             settings=settings.from_config(mcast_flood_broken=pair.mcast_flood_broken),
@@ -99,12 +95,11 @@ class OvnDriver:
         )
         with seams.own_connections(pair):
             try:
-                return do(work)
+                do(work)
             except errors.WorkflowError:
                 raise
             except ovn_errors.GONE as gone:
                 self._forget(work, gone)
-                return None
             except ovn_errors.EXPECTED as failed:
                 raise self._understand(pair, failed) from failed
 

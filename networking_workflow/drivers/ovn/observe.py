@@ -193,11 +193,6 @@ def _address_set(nb: typing.Any, wanted: compare.Row) -> Columns | None:
     return {"addresses": frozenset(found.addresses), "external_ids": dict(found.external_ids)}
 
 
-def _dns(nb: typing.Any, wanted: compare.Row) -> Columns | None:
-    _switch, found = nb.get_ls_and_dns_record(wanted.name)
-    return None if found is None else {"records": dict(found.records)}
-
-
 def _sorted_ips(address: str) -> str:
     mac, *ips = address.split()
     return address if mac == "VRRPv3" else " ".join([mac, *sorted(ips)])
@@ -210,5 +205,4 @@ _READERS: dict[str, typing.Callable[[typing.Any, compare.Row], Columns | None]] 
     "Port_Group": _port_group,
     "ACL": _acl,
     "Address_Set": _address_set,
-    "DNS": _dns,
 }

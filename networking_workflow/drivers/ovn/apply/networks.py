@@ -44,9 +44,6 @@ def _write(
     with work.nb.transaction(check_error=True) as txn:
         for one in apply_work.touched(found, "Logical_Switch"):
             _remove_key(work, txn, name, one)
-        if apply_work.touched(found, "DNS"):
-            record = txn.add(work.nb.dns_add(external_ids={"ls_name": name}, records={}))
-            txn.add(work.nb.ls_add_dns_record(name, record))
 
 
 def _remove_key(work: apply_work.Work, txn: typing.Any, name: str, one: compare.Difference) -> None:

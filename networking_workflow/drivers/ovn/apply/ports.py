@@ -21,24 +21,9 @@ from networking_workflow.model import errors
 
 _LSP = "Logical_Switch_Port"
 
-#: What the next apply, or the delete, has to know of this one: DNS records and QoS are changed by
-#: what they were before.
-_REMEMBERED = (
-    "id",
-    "network_id",
-    "device_id",
-    "device_owner",
-    "dns_name",
-    "dns_assignment",
-    "qos_policy_id",
-    "qos_network_policy_id",
-    "binding:vnic_type",
-    "binding:profile",
-)
 
-
-def apply(work: apply_work.Work) -> dict[str, typing.Any]:
-    """Make OVN hold the port; return what the next call has to know.
+def apply(work: apply_work.Work) -> None:
+    """Make OVN hold the port.
 
     :raises MissingReference: if OVN lacks the network, a security group, or a subnet's DHCP
         options that the port is to refer to.
@@ -54,23 +39,28 @@ def apply(work: apply_work.Work) -> dict[str, typing.Any]:
         _converge(work, known)
         work.bump_revision(known.port, ovn_const.TYPE_PORTS)
         _tell_neutron(work, known.port)
-    return _remember(known)
 
 
 def delete(work: apply_work.Work) -> None:
-    """Make OVN forget the port, with its DHCP options and DNS records."""
+    """Make OVN forget the port, with its DHCP options and its place among virtual parents."""
     port_id = work.target.resource_id
-    before = _previous(work) or {}
-    if observe.row(work.nb, _LSP, port_id) is not None:
-        port = dict(before) if before.get("network_id") else None
-        work.client.delete_port(work.context, port_id, port_object=port)
+    lsp = observe.row(work.nb, _LSP, port_id)
+    if lsp is not None and _finds_switch(work, lsp):
+        work.client.delete_port(work.context, port_id)
         work.connections.catch_up(work.pair)
     _remove_rest(work, port_id)
     work.forget_revision(port_id, ovn_const.TYPE_PORTS)
 
 
+def _finds_switch(work: apply_work.Work, lsp: typing.Any) -> bool:
+    """Whether stock will find the port's switch: by an external id, which may be damaged."""
+    name = lsp.external_ids.get(ovn_const.OVN_NETWORK_NAME_EXT_ID_KEY, "")
+    switch = observe.row(work.nb, "Logical_Switch", name) if name else None
+    return switch is not None and observe.contains(switch, "ports", lsp)
+
+
 def _remove_rest(work: apply_work.Work, port_id: str) -> None:
-    """Remove what stock leaves: it needs intact external ids to find the port's switch."""
+    """Remove what is left."""
     lsp = observe.row(work.nb, _LSP, port_id)
     if lsp is not None:
         switch = observe.switch_of(work.nb, lsp, "")
@@ -126,7 +116,7 @@ def _converge(work: apply_work.Work, known: facts.Port) -> None:
 
 def _write(work: apply_work.Work, known: facts.Port, found: apply_work.Differences) -> None:
     port_id = known.port["id"]
-    mine = [one for one in found if one.name == port_id or one.table in ("DNS", "DHCP_Options")]
+    mine = [one for one in found if one.name == port_id or one.table == "DHCP_Options"]
     if any(one.column == "switch" for one in mine):
         _remove_rest(work, port_id)
         work.connections.catch_up(work.pair)
@@ -136,7 +126,7 @@ def _write(work: apply_work.Work, known: facts.Port, found: apply_work.Differenc
         if observe.row(work.nb, _LSP, port_id) is None:
             work.client.create_port(work.context, port)
         else:
-            work.client.update_port(work.context, port, port_object=_for_update(work, port))
+            work.client.update_port(work.context, port)
         work.connections.catch_up(work.pair)
     _write_port_groups(work, known)
     _write_own_dhcp(work, known)
@@ -170,31 +160,6 @@ def _write_own_dhcp(work: apply_work.Work, known: facts.Port) -> None:
         for one in observe.own_dhcp_rows(work.nb, known.port["id"]):
             if observe.dhcp_name(one) not in names:
                 txn.add(work.nb.delete_dhcp_options(one.uuid))
-
-
-def _previous(work: apply_work.Work) -> dict[str, typing.Any] | None:
-    """Return the port as it was applied last, or else as it was before the captured change."""
-    snapshot = work.target.snapshot or {}
-    before = {**(snapshot.get("original") or snapshot.get("deleted") or {})}
-    before |= work.target.applied or {}
-    if not before:
-        return None
-    network = (snapshot.get("edge") or {}).get("network")
-    before.setdefault("network", network or {})
-    return {**before, "id": work.target.resource_id}
-
-
-def _for_update(work: apply_work.Work, port: facts.Dict) -> dict[str, typing.Any]:
-    """Return the port before the update, such that stock sets QoS if it is not known to be set."""
-    if work.target.applied is not None:
-        return {"device_owner": "", **(_previous(work) or {})}
-    unset = {"qos_policy_id": None, "qos_network_policy_id": None}
-    return {**port, **(_previous(work) or {}), **unset}
-
-
-def _remember(known: facts.Port) -> dict[str, typing.Any]:
-    remembered = {name: known.port[name] for name in _REMEMBERED if name in known.port}
-    return {**remembered, "network": {"dns_domain": known.network.get("dns_domain", "")}}
 
 
 def _tell_neutron(work: apply_work.Work, port: facts.Dict) -> None:

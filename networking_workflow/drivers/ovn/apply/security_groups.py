@@ -11,12 +11,12 @@ while ports are in it: they keep the drop group, and no row of Neutron refers to
 import typing
 
 from neutron.common.ovn import constants as ovn_const
-from neutron_lib.exceptions import security_groups as sg_exc
+from neutron.extensions import securitygroup as sg_exc
 
 from networking_workflow.drivers.ovn import compare, facts, observe
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import security_groups as expect_groups
-from networking_workflow.model import errors
+from networking_workflow.model import errors, states
 
 _RULE_ID = ovn_const.OVN_SG_RULE_EXT_ID_KEY
 
@@ -44,6 +44,10 @@ def apply(work: apply_work.Work) -> None:
 
     apply_work.converge(work, lambda: wanted, write)
     work.bump_revision(group, ovn_const.TYPE_SECURITY_GROUPS)
+    if work.target.operation is states.Operation.CREATE:
+        # Rules that are made with their group have no workflows of their own.
+        for rule in group["security_group_rules"]:
+            work.bump_revision(rule, ovn_const.TYPE_SECURITY_GROUP_RULES)
 
 
 def apply_rule(work: apply_work.Work) -> None:
@@ -79,10 +83,10 @@ def delete(work: apply_work.Work) -> None:
     name = expect_groups.group_name(group_id)
     group = observe.row(work.nb, "Port_Group", name)
     if group is not None:
-        rules = [one.external_ids[_RULE_ID] for one in group.acls if _RULE_ID in one.external_ids]
         work.nb.pg_del(name, if_exists=True).execute(check_error=True)
-        for rule_id in rules:
-            work.forget_revision(rule_id, ovn_const.TYPE_SECURITY_GROUP_RULES)
+    deleted = (work.target.snapshot or {}).get("deleted") or {}
+    for rule in deleted.get("security_group_rules") or ():
+        work.forget_revision(rule["id"], ovn_const.TYPE_SECURITY_GROUP_RULES)
     work.forget_revision(group_id, ovn_const.TYPE_SECURITY_GROUPS)
 
 

@@ -15,18 +15,11 @@ _BY_KIND = frozenset({"fdb_age_threshold", "broadcast-arps-to-all-routers"})
 
 
 def rows(known: facts.Network, options: settings.OvnSettings) -> tuple[compare.Row, ...]:
-    """Return the switch, then its localnet ports and, where ports have names, its DNS row.
-
-    The DNS row is made here, empty: two ports that both had to make it would lose one's records.
-    """
+    """Return the switch, then its localnet ports."""
     physical = [segment for segment in known.segments if segment.get("physical_network")]
     passthru = bool(known.network.get("vlan_transparent") or known.network.get("qinq"))
     localnets = tuple(_localnet(known.network, one, options, passthru) for one in physical)
-    switch = _switch(known.network, options, localnets, passthru)
-    # The dns extension is in use exactly if networks have this attribute.
-    named = "dns_domain" in known.network
-    dns = (compare.Row(table="DNS", name=switch.name, columns={}),) if named else ()
-    return (switch, *localnets, *dns)
+    return (_switch(known.network, options, localnets, passthru), *localnets)
 
 
 def switch_name(network_id: str) -> str:

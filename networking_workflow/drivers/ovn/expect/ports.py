@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""A port: its logical switch port, its port groups, DHCP options and DNS records of its own."""
+"""A port: its logical switch port, its port groups, and DHCP options of its own."""
 
 import dataclasses
 import typing
@@ -14,7 +14,6 @@ from networking_workflow.drivers.ovn import compare, facts, settings
 from networking_workflow.drivers.ovn.expect import (
     binding,
     dhcp,
-    dns,
     networks,
     security_groups,
     subnets,
@@ -52,7 +51,7 @@ def rows(known: facts.Port, options: settings.OvnSettings) -> tuple[compare.Row,
             **({} if _is_router_port(known.port) else _plain_columns(known, links, options)),
         },
     )
-    return (row, *links.own, *_virtual_children(known), *dns.rows(known))
+    return (row, *links.own, *_virtual_children(known))
 
 
 def port_groups(port: facts.Dict) -> frozenset[str]:
