@@ -12,6 +12,9 @@ from networking_workflow.journal import journal as journals
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds after which a worker knows of what it claimed.
+_SURELY_KNOWN_S = 10.0
+
 
 class Chores(threading.Thread):
     """One round at the start, then one every ``chores_s``; any number of conductors may do them."""
@@ -74,4 +77,6 @@ class Chores(threading.Thread):
         owner = self._keeper.owner
         if owner is None or not self._desk.unsure:
             return 0
-        return self._journal.hand_back_unknown(owner, self._desk.workflow_ids)
+        return self._journal.hand_back_unknown(
+            owner, self._desk.workflow_ids, older_than_s=_SURELY_KNOWN_S
+        )

@@ -107,6 +107,7 @@ class Run:
         claim = self.claim
         if claim.operation is states.Operation.DELETE:
             return True
+        failpoints.failpoint("conductor.prepare")
         row = self._write(self._read_row)
         if row is None or not row.exists:
             if self._write(lambda: self._journal.supersede_by_delete(claim)):
