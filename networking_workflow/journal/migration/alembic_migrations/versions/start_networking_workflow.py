@@ -1,0 +1,14 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Where the journal's migrations begin
+
+Revision ID: start_networking_workflow
+"""
+
+revision = "start_networking_workflow"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Change nothing: the branches of later releases begin here."""
