@@ -21,7 +21,6 @@ class Neutron(inprocess.Neutron):
         return lab_config.Profile(
             database_url=self.database.url,
             core_plugin="ml2_workflow",
-            mechanism_drivers=inprocess.MECHANISM_DRIVERS,
             workflow={"conductor": "separate"},
             tenants=True,
         )

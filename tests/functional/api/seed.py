@@ -59,24 +59,22 @@ class Seed:
 
     def claim(self, workflow_id: str) -> workflows.Claim:
         """Claim this workflow; whatever comes before it succeeds."""
-        outcome = self._until(workflow_id)
-        assert isinstance(outcome, workflows.Claim), outcome
-        return outcome
+        while (outcome := self.journal.claim(OWNER)) is not None:
+            if isinstance(outcome, workflows.Parked):
+                continue
+            if outcome.id == workflow_id:
+                return outcome
+            self.journal.succeed(outcome)
+        raise AssertionError(f"{workflow_id} is not READY")
 
     def park(self, workflow_id: str) -> None:
         """Look at this workflow, which an earlier one holds up."""
-        outcome = self._until(workflow_id)
-        assert isinstance(outcome, workflows.Parked), outcome
-
-    def _until(self, workflow_id: str) -> workflows.Claim | workflows.Parked:
         while (outcome := self.journal.claim(OWNER)) is not None:
-            if isinstance(outcome, workflows.Parked):
-                if outcome.workflow_id == workflow_id:
-                    return outcome
-            elif outcome.id == workflow_id:
-                return outcome
-            else:
+            if isinstance(outcome, workflows.Claim):
+                assert outcome.id != workflow_id
                 self.journal.succeed(outcome)
+            elif outcome.workflow_id == workflow_id:
+                return
         raise AssertionError(f"{workflow_id} is not READY")
 
     def start(self, workflow_id: str, *drivers: str) -> tuple[workflows.Claim, str]:

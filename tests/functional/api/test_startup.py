@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What is configured wrongly keeps an API process from starting, and it says what to do."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import typing
+
+import pytest
+import sqlalchemy as sa
+
+from lab.neutron import config as lab_config
+from networking_workflow.journal import schema
+
+
+def boot(database_url: str, **profile: typing.Any) -> subprocess.CompletedProcess[str]:
+    """Import the WSGI application in a process of its own, as a server does."""
+    kind = lab_config.Profile(
+        database_url=database_url,
+        core_plugin="ml2_workflow",
+        options={"database": {"max_retries": 0, "connection": database_url}},
+        **profile,
+    )
+    with lab_config.Deployment(kind) as deployment:
+        files = [os.fspath(path) for path in deployment.config_files("here")]
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", "import neutron.wsgi.api"],
+            env={
+                **os.environ,
+                "OS_NEUTRON_CONFIG_DIR": "/",
+                "OS_NEUTRON_CONFIG_FILES": ";".join(files),
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+def assert_refused(ended: subprocess.CompletedProcess[str], text: str) -> None:
+    """The process ended, its last line says why, and there is no trace of the code."""
+    assert ended.returncode == 3, ended.stderr
+    assert text in ended.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_missing_tables(tmp_path: pathlib.Path) -> None:
+    ended = boot(f"sqlite:///{tmp_path}/empty.sqlite")
+    assert_refused(ended, "run neutron-db-manage --subproject networking-workflow upgrade heads")
+
+
+def test_an_unreachable_database() -> None:
+    ended = boot("mysql+pymysql://neutron:secret@127.0.0.1:1/neutron")
+    assert_refused(ended, "The database of [database] connection does not answer")
+    assert "secret" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("conductor", "threads", "it must be one of embedded, separate."),
+        ("leases_s", "30", "there is no such option"),
+    ],
+)
+def test_a_bad_option(tmp_path: pathlib.Path, option: str, value: str, text: str) -> None:
+    url = f"sqlite:///{tmp_path}/journal.sqlite"
+    engine = sa.create_engine(url)
+    schema.create_all(engine)
+    engine.dispose()
+    ended = boot(url, workflow={option: value})
+    assert_refused(ended, f"[workflow] {option} = {value}: {text}")
