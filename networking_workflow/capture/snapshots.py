@@ -1,18 +1,17 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""API dicts of rows that a flush is about to delete, made by Neutron's own functions.
+"""API dicts of rows that a flush is about to delete.
 
 Called in ``before_flush``: the object is complete there, its relations can still be loaded, and the
-session does not flush again while they are. Networks, subnets and ports are not here: ML2 hands
+session does not flush again while they are. Neutron's own functions make the dicts from the ORM
+object; never from a versioned object, whose loading may end a block of the request's transaction,
+which flushes, which a flushing session refuses. Networks, subnets and ports are not here: ML2 hands
 their dicts over before the flush (see ``capture.mechanisms``), with what only ML2 adds.
 """
 
 import json
 import typing
-
-from neutron.objects import address_group as address_group_objects
-from neutron.objects import securitygroup as security_group_objects
 
 
 def of_deleted(
@@ -24,14 +23,24 @@ def of_deleted(
     """
     api: typing.Any = None
     if kind == "security_group":
-        group = security_group_objects.SecurityGroup._load_object(context, row)
-        api = plugin._make_security_group_dict(context, group)
+        api = plugin._make_security_group_dict(context, row)
     elif kind == "security_group_rule":
         api = plugin._make_security_group_rule_dict(row)
     elif kind == "address_group":
-        addresses = address_group_objects.AddressGroup._load_object(context, row)
-        api = plugin._make_address_group_dict(addresses)
+        api = _address_group(row)
     return typing.cast("dict[str, typing.Any] | None", frozen(api))
+
+
+def _address_group(row: typing.Any) -> dict[str, typing.Any]:
+    """Return what ``_make_address_group_dict`` says, which wants a versioned object."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "project_id": row.project_id,
+        "addresses": [str(association.address) for association in row.addresses],
+        "standard_attr_id": row.standard_attr_id,
+    }
 
 
 def frozen(value: typing.Any) -> typing.Any:

@@ -12,6 +12,7 @@ import uuid
 import sqlalchemy as sa
 import webob
 from neutron import manager as neutron_manager
+from neutron import policy as neutron_policy
 from neutron.api import extensions as neutron_extensions
 from neutron.common import config as neutron_config
 from neutron_lib import context as neutron_context
@@ -75,6 +76,7 @@ class Neutron:
             database_url=self.database.url,
             core_plugin=f"{__name__}.Ml2Plugin",
             mechanism_drivers=MECHANISM_DRIVERS,
+            tenants=True,
         )
 
     def _configure(self) -> None:
@@ -91,6 +93,7 @@ class Neutron:
         self._undo.callback(db_api.get_context_manager().patch_factory(fresh))
         self._undo.callback(session.uninstall)
         registry.clear()
+        neutron_policy.reset()
         neutron_manager.NeutronManager.clear_instance()
         neutron_extensions.PluginAwareExtensionManager.clear_instance()
         directory._PLUGIN_DIRECTORY = None
@@ -102,11 +105,9 @@ class Neutron:
     def plugin(self) -> typing.Any:
         return directory.get_plugin()
 
-    def context(self, project: str = PROJECT, *, admin: bool = True) -> typing.Any:
-        roles = ["admin", "member", "reader", "service"] if admin else ["member", "reader"]
-        return neutron_context.Context(
-            user_id="u" * 32, project_id=project, is_admin=admin, roles=roles
-        )
+    def context(self) -> typing.Any:
+        """Return an administrator's request context, for calls of the plugin itself."""
+        return neutron_context.Context(user_id="user", project_id=PROJECT, is_admin=True)
 
     def call(
         self,
@@ -114,7 +115,8 @@ class Neutron:
         path: str,
         body: typing.Any = None,
         *,
-        context: typing.Any = None,
+        project: str = PROJECT,
+        roles: str = "admin,member,reader,service",
         status: int | None = None,
     ) -> typing.Any:
         """Answer one HTTP request as the API does, and return the body of the answer."""
@@ -123,8 +125,8 @@ class Neutron:
             method=method,
             body=json.dumps(body).encode() if body is not None else b"",
             content_type="application/json",
+            headers={"X-User-Id": "user", "X-Project-Id": project, "X-Roles": roles},
         )
-        request.environ["neutron.context"] = context or self.context()
         response = request.get_response(self.app)
         expected = {status} if status else {200, 201, 204}
         assert response.status_code in expected, f"{method} {path}: {response.text}"
@@ -158,6 +160,12 @@ class Neutron:
             for row in rows
         ]
 
+    def sync_rows(self) -> dict[str, typing.Any]:
+        """Return the row of ``resource_sync`` of each resource id."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(tables.resource_sync)).all()
+        return {row.resource_id: row for row in rows}
+
     @contextlib.contextmanager
     def capturing(self) -> typing.Iterator[list[Captured]]:
         """Fill a list with the workflows that the block's calls recorded."""
@@ -173,3 +181,32 @@ def _path(kind: str) -> str:
 
 def unique(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement that Neutron's own engine sent, or a COMMIT or ROLLBACK."""
+
+    connection: int
+    text: str
+
+
+@contextlib.contextmanager
+def statements() -> typing.Iterator[list[Statement]]:
+    """Collect every statement that Neutron's writers send in the block."""
+    engine = db_api.get_context_manager().writer.get_engine()
+    seen: list[Statement] = []
+
+    def execute(connection: typing.Any, _cursor: typing.Any, text: str, *_: typing.Any) -> None:
+        seen.append(Statement(id(connection.connection.dbapi_connection), text))
+
+    def commit(connection: typing.Any) -> None:
+        seen.append(Statement(id(connection.connection.dbapi_connection), "COMMIT"))
+
+    sa.event.listen(engine, "after_cursor_execute", execute)
+    sa.event.listen(engine, "commit", commit)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(engine, "after_cursor_execute", execute)
+        sa.event.remove(engine, "commit", commit)
