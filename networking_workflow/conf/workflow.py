@@ -82,12 +82,12 @@ OPTIONS: tuple[cfg.Opt, ...] = (
     ),
     cfg.FloatOpt(
         "chores_s",
-        default=15.0,
+        default=20.0,
         min=1.0,
         max=3600.0,
         help="Seconds between two rounds of a conductor's chores (taking over what a lost "
-        "conductor ran, waking what was left waiting); varied at random between half and all of "
-        "it.",
+        "conductor ran, waking what was left waiting); varied at random between three quarters and "
+        "all of it.",
     ),
     cfg.FloatOpt(
         "probe_s",
@@ -95,7 +95,7 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         min=0.5,
         max=600.0,
         help="Seconds between two attempts to reach a backend that could not be reached; varied "
-        "at random between half and all of it. Its workflows go on at the first success.",
+        "at random between three quarters and all of it. Its workflows go on at the first success.",
     ),
     cfg.IntOpt(
         "ovsdb_timeout_s",
@@ -157,7 +157,7 @@ def check(conf: cfg.ConfigOpts) -> None:
         except (ValueError, cfg.Error) as error:
             value, place = written.get(name, (str(option.default), "default"))
             raise errors.ConfigurationError(
-                f"{place}: [{GROUP}] {name} = {value}: it must be {_allowed(option)}."
+                f"{place}: [{GROUP}] {name} = {value}: it must be {allowed(option)}."
             ) from error
     group = conf[GROUP]
     if group.max_delay_s < group.first_delay_s:
@@ -191,7 +191,7 @@ def _files(conf: cfg.ConfigOpts) -> collections.abc.Iterator[pathlib.Path]:
         yield from sorted(pathlib.Path(folder).glob("*.conf"))
 
 
-def _allowed(option: cfg.Opt) -> str:
+def allowed(option: cfg.Opt) -> str:
     """Say in words which values an option takes."""
     choices = getattr(option.type, "choices", None)
     if choices:

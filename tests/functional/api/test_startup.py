@@ -58,6 +58,11 @@ def test_an_unreachable_database() -> None:
     assert "secret" not in ended.stderr
 
 
+def test_a_mechanism_driver_that_is_not_installed(tmp_path: pathlib.Path) -> None:
+    ended = boot(f"sqlite:///{tmp_path}/empty.sqlite", mechanism_drivers=("ovn", "ovm"))
+    assert_refused(ended, "[ml2] mechanism_drivers = ovn,ovm: ovm is not installed; these are: ")
+
+
 @pytest.mark.parametrize(
     ("option", "value", "text"),
     [
