@@ -6,9 +6,12 @@
 Bounded batches, each look-up served by an index.
 """
 
+import collections.abc
+import typing
+
 import sqlalchemy as sa
 
-from networking_workflow.journal import anew, clock, retries, steps, sync, tables, wakes
+from networking_workflow.journal import anew, clock, steps, sync, tables
 from networking_workflow.model import failures
 from networking_workflow.model.states import SyncState, WorkflowState
 
@@ -110,32 +113,32 @@ def drivers_waited_for(connection: sa.Connection) -> list[str]:
         drivers.append(found.removeprefix(DRIVER_PREFIX))
 
 
-def wake_stranded(engine: sa.Engine, limit: int) -> int:
-    """WAITING to READY where the blocker holds nothing any more."""
-    blockers = retries.run(engine, lambda connection: wakes.stranded(connection, limit))
-    return wakes.wake_many(engine, blockers)
-
-
-def release_held(engine: sa.Engine, limit: int) -> int:
+def release_held(
+    engine: sa.Engine, come: collections.abc.Iterable[sync.Resource], limit: int
+) -> int:
     """HELD to READY, keys taken anew, where the resource that was missing is SYNCED."""
     released = 0
-    for resource in retries.run(engine, lambda connection: sync.come(connection, limit)):
+    for resource in come:
         released += anew.release(engine, resource, limit - released)
         if released >= limit:
             break
     return released
 
 
-def fail_mutual_holds(connection: sa.Connection, limit: int) -> int:
-    """HELD to FAILED where resources wait for each other, in a circle of any length."""
+def mutual_holds(connection: sa.Connection, limit: int) -> list[tuple[sync.Resource, typing.Any]]:
+    """Return the HELD ones whose resources wait for each other, in a circle of any length."""
     rows = list(connection.execute(_HELD, {"limit": limit}))
     names = {sync.Resource(row.lane, row.resource_type, row.resource_id): row for row in rows}
     missing = {
         name: sync.Resource(row.lane, *row.waits_for.split("/", 1)) for name, row in names.items()
     }
+    return [(name, names[name]) for name in sorted(missing) if _leads_back(name, missing)]
+
+
+def fail_mutual_holds(connection: sa.Connection, limit: int) -> int:
+    """HELD to FAILED for what :func:`mutual_holds` finds."""
     failed = 0
-    for name in sorted(name for name in missing if _leads_back(name, missing)):
-        row = names[name]
+    for name, row in mutual_holds(connection, limit):
         detail = (
             f"{row.resource_type}/{row.resource_id} waits for {row.waits_for}, which the backend "
             "lacks and which itself waits for it. Change one so that it does not need the other."

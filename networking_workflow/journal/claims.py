@@ -9,7 +9,16 @@ import uuid
 
 import sqlalchemy as sa
 
-from networking_workflow.journal import clock, folds, order, retries, tables, takes, wakes
+from networking_workflow.journal import (
+    clock,
+    failpoints,
+    folds,
+    order,
+    retries,
+    tables,
+    takes,
+    wakes,
+)
 from networking_workflow.model import workflows
 from networking_workflow.model.states import Initiator, WorkflowState
 
@@ -146,6 +155,7 @@ def claim(
     if not started:
         return parked
     claimed, many = started[0]
+    failpoints.failpoint("journal.claimed")
     wakes.wake_many(engine, many)
     return claimed
 

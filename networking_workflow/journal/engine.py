@@ -30,6 +30,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> sa.Engine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_recycle=3600,
+        pool_reset_on_return=None,  # transactions end by themselves: no ROLLBACK after COMMIT
     )
 
 
@@ -43,6 +44,7 @@ def polling(engine: sa.Engine) -> sa.Engine:
         pool_size=1,
         max_overflow=10,
         pool_reset_on_return=None,
+        skip_autocommit_rollback=True,
         pool_recycle=3600,
     )
 

@@ -34,6 +34,8 @@ from networking_workflow.model import keys as model_keys
 from networking_workflow.model.states import WorkflowState
 
 Results = collections.abc.Sequence[tasks.TaskResult]
+_T = typing.TypeVar("_T")
+
 Bodies = collections.abc.Mapping[str, typing.Any]  #: what drivers returned, by driver name
 
 
@@ -66,13 +68,13 @@ class Journal:
     def take_over_lost(self, *, by: str) -> int:
         """Make READY what conductors other than ``by`` with no valid lease own; return how many."""
         taken = 0
-        for lost, generation in retries.run(self.engine, conductors.expired):
+        for lost, generation in self._look(conductors.expired):
             if lost != by:
                 taken += retries.run(
                     self.engine,
                     lambda c, i=lost, g=generation: conductors.take_over(c, i, g),  # type: ignore[misc]
                 )
-        for owner in retries.run(self.engine, conductors.ownerless):
+        for owner in self._look(conductors.ownerless):
             taken += retries.run(
                 self.engine,
                 lambda c, o=owner: conductors.hand_back_ownerless(c, o),  # type: ignore[misc]
@@ -240,15 +242,24 @@ class Journal:
 
     def wake_stranded(self, limit: int = 500) -> int:
         """WAITING to READY behind up to ``limit`` workflows that hold nothing any more."""
-        return chores.wake_stranded(self.engine, limit)
+        blockers = self._look(lambda c: wakes.stranded(c, limit))
+        return wakes.wake_many(self.engine, blockers)
 
     def release_held(self, limit: int = 100) -> int:
         """HELD to READY, keys taken anew, where the missing resource is SYNCED."""
-        return chores.release_held(self.engine, limit)
+        come = self._look(lambda c: sync.come(c, limit))
+        return chores.release_held(self.engine, come, limit)
 
     def fail_mutual_holds(self, limit: int = 1000) -> int:
         """HELD to FAILED where resources wait for each other."""
+        if not self._look(lambda c: chores.mutual_holds(c, limit)):
+            return 0
         return retries.run(self.engine, lambda c: chores.fail_mutual_holds(c, limit))
+
+    def _look(self, read: collections.abc.Callable[[sa.Connection], _T]) -> _T:
+        """Return what ``read`` finds, in one round trip: most chores find nothing to do."""
+        with self._polling.connect() as connection:
+            return read(connection)
 
     # Operators
 

@@ -13,7 +13,7 @@ import typing
 
 import sqlalchemy as sa
 
-from networking_workflow.journal import anew, clock, fence, steps, sync, tables, wakes
+from networking_workflow.journal import anew, clock, failpoints, fence, steps, sync, tables, wakes
 from networking_workflow.model import failures, tasks, workflows
 from networking_workflow.model import keys as model_keys
 from networking_workflow.model.states import (
@@ -242,6 +242,7 @@ def cancelled(connection: sa.Connection, claim: workflows.Claim) -> Ended:
 
 def follow(engine: sa.Engine, claim: workflows.Claim, ended: Ended) -> None:
     """Do what is to follow the commit; a sweep does it if the process dies first."""
+    failpoints.failpoint("journal.settled")
     if not ended.woken:
         wakes.wake_many(engine, [claim.id])
     if ended.come is not None:

@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""A small cloud without Neutron: transactions that record workflows, and conductors that claim them."""
+"""A small cloud without Neutron: transactions that record workflows, and who claims them."""
 
 import collections
 import collections.abc
