@@ -7,9 +7,11 @@ Each names the upstream file it stands in for. ``tests/unit/capture/test_seams.p
 of those files changes, so that the seam is looked at again.
 """
 
+import types
 import typing
 
 import sqlalchemy as sa
+from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import ovsdb_monitor
 from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.db import api as db_api
 from oslo_config import cfg
@@ -114,3 +116,21 @@ def prepare_sqlite(engine: sa.Engine, *, immediate: bool) -> None:
         _executemany: bool,
     ) -> tuple[str, typing.Any]:
         return ("BEGIN IMMEDIATE" if statement == "BEGIN" else statement), parameters
+
+
+def keep_ovn_heartbeats_off_the_event_thread() -> None:
+    """Leave the heart-beats of OVN's hash ring to their own periodic thread, on SQLite only.
+
+    Stands in for the ``touch_node`` of ``OvnIdlDistributedLock.notify`` in
+    ``neutron/plugins/ml2/drivers/ovn/mech_driver/ovsdb/ovsdb_monitor.py``. It writes the database
+    while the thread holds the lock of the OVSDB connection. An API call that writes and looks OVN
+    up holds SQLite's only write lock and wants that one: they wait for each other until SQLite's
+    busy time-out. ``HashRingHealthCheckPeriodics`` touches the same row from another thread.
+    """
+    url = cfg.CONF.database.connection
+    if url and sa.make_url(url).get_backend_name() == "sqlite":
+        ovsdb_monitor.ovn_hash_ring_db = types.SimpleNamespace(touch_node=_no_heartbeat)
+
+
+def _no_heartbeat(_context: typing.Any, _node_uuid: str) -> None:
+    """Do nothing."""

@@ -16,6 +16,7 @@ from neutron.api.v2 import base
 from neutron.plugins.ml2 import managers
 from neutron.plugins.ml2 import plugin as ml2_plugin
 from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
+from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance, ovsdb_monitor
 from neutron_lib.callbacks import manager as callbacks_manager
 from neutron_lib.callbacks import registry
 from oslo_db.sqlalchemy import enginefacade, engines
@@ -40,6 +41,8 @@ UPSTREAM = {
     base.Controller._is_native_bulk_supported: "a1eeb168efd2",
     enginefacade._TransactionFactory._setup_for_connection: "7189b0e476bb",
     enginefacade._TransactionContext._session: "c0b6ed4703a1",
+    ovsdb_monitor.OvnIdlDistributedLock.notify: "5f3b06607038",
+    maintenance.HashRingHealthCheckPeriodics.touch_hash_ring_node: "e0c81e35c22c",
     orm.SessionTransaction._prepare_impl: "34dc69ac57aa",
     unitofwork.UOWTransaction.__init__: "88022abeb40e",
 }
@@ -231,3 +234,17 @@ def test_installing_twice_listens_once():
     finally:
         session.uninstall()
     assert not sa.event.contains(orm.Session, "before_commit", first.before_commit)
+
+
+def test_ovn_heartbeats_leave_the_event_thread_on_sqlite_alone(monkeypatch):
+    stock = ovsdb_monitor.ovn_hash_ring_db
+    monkeypatch.setattr(ovsdb_monitor, "ovn_hash_ring_db", stock)
+    monkeypatch.setattr(seams.cfg.CONF.database, "connection", "mysql+pymysql://u@h/d", False)
+    seams.keep_ovn_heartbeats_off_the_event_thread()
+    assert ovsdb_monitor.ovn_hash_ring_db is stock
+    monkeypatch.setattr(seams.cfg.CONF.database, "connection", "sqlite:////x.db", False)
+    seams.keep_ovn_heartbeats_off_the_event_thread()
+    assert ovsdb_monitor.ovn_hash_ring_db.touch_node(None, "node") is None
+    assert maintenance.hash_ring_db is stock
+    used = inspect.getsource(ovsdb_monitor).count("ovn_hash_ring_db.")
+    assert used == 1  # touch_node: nothing else is taken away
