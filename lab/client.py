@@ -33,8 +33,8 @@ def sdk(url: str) -> connection.Connection:
 
 def identity(project_id: str, *, admin: bool = False) -> dict[str, str]:
     """Return the headers of a caller, for a deployment with ``tenants=True``."""
-    role = "admin" if admin else "member"
-    return {"X-User-Id": f"user-of-{project_id}", "X-Project-Id": project_id, "X-Roles": role}
+    roles = "admin,member,reader" if admin else "member,reader"  # as Keystone implies them
+    return {"X-User-Id": f"user-of-{project_id}", "X-Project-Id": project_id, "X-Roles": roles}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -218,10 +218,11 @@ class Process:
             )
 
     def kill(self) -> None:
-        """SIGKILL it and its process group; return when it is gone."""
+        """SIGKILL it and its process group; return when all of it is gone."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
+        waiting.wait_until(self._group_is_gone, 30.0, f"all of {self.name} to be gone")
         _LEFT.processes.discard(self)
 
     def pause(self) -> None:
@@ -231,6 +232,13 @@ class Process:
     def resume(self) -> None:
         """Let it go on (SIGCONT)."""
         os.killpg(self.pid, signal.SIGCONT)
+
+    def _group_is_gone(self) -> bool:
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):

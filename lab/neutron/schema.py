@@ -108,17 +108,18 @@ def _load(node: mariadb.Node, name: str, template: pathlib.Path) -> None:
 
 
 def _template(name: str) -> pathlib.Path:
-    return TEMPLATES / f"{_digest()}-{name}"
+    return TEMPLATES / f"{_digest(ours='stock' not in name)}-{name}"
 
 
-def _digest() -> str:
-    """Return what changes with Neutron's release, our tables and migrations, and this recipe."""
+def _digest(*, ours: bool) -> str:
+    """Return what changes with Neutron's release, our migrations, and this recipe."""
     digest = hashlib.sha256()
     for package in ("neutron", "neutron-lib", "SQLAlchemy"):
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
-    ours = REPOSITORY / "networking_workflow" / "journal"
-    recipe = pathlib.Path(__file__).parent
-    files = [*ours.rglob("*.py"), *ours.rglob("*_HEAD"), *recipe.glob("*schema.py")]
+    files = [*pathlib.Path(__file__).parent.glob("*schema.py")]
+    if ours:
+        migration = REPOSITORY / "networking_workflow" / "journal" / "migration"
+        files += [*migration.rglob("*.py"), *migration.rglob("*_HEAD")]
     for file in sorted(files):
         digest.update(str(file.relative_to(REPOSITORY)).encode() + file.read_bytes())
     return digest.hexdigest()[:16]
