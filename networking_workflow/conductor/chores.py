@@ -34,12 +34,14 @@ class Chores(threading.Thread):
         self._journal, self._keeper, self._breakers = journal, keeper, breakers
         self._desk, self._chores_s = desk, chores_s
         self._work_seen, self._stopping = work_seen, stopping
+        self.looked = threading.Event()  #: the first round is over
 
     def run(self) -> None:
         """Do a round after another until the conductor stops."""
         wait_s = 0.0
         while not self._stopping.wait(wait_s):
             guard.guarded(self.round, "A round of chores")
+            self.looked.set()
             wait_s = settings.jittered_s(self._chores_s)
 
     def round(self) -> int:

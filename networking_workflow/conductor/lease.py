@@ -103,6 +103,11 @@ class LeaseKeeper:
         return None
 
     @property
+    def lease(self) -> Lease | None:
+        """Return the present lease, held or not; None: none yet, or lost and not replaced yet."""
+        return self._lease
+
+    @property
     def owner(self) -> str | None:
         """Return the present conductor id, if any."""
         lease = self._lease

@@ -26,12 +26,13 @@ from networking_workflow.conductor import (
 )
 from networking_workflow.drivers import protocol
 from networking_workflow.journal import engine as journal_engine
+from networking_workflow.journal import failpoints
 from networking_workflow.journal import journal as journals
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds that a worker gets to hand back once it has been told to call no further driver.
-_HAND_BACK_S = 5.0
+#: Seconds that threads which call no driver get to end.
+_END_S = 5.0
 
 
 class Conductor:
@@ -63,7 +64,7 @@ class Conductor:
             key_function=key_function,
             handing_back=handing_back,
         )
-        self._threads: list[threading.Thread] = []
+        self._threads: list[poll.Poller | chores.Chores] = []
         self._workers: list[workers.Worker] = []
         self._listener: wakeup.Listener | None = None
         self._sender: wakeup.Sender | None = None
@@ -72,6 +73,31 @@ class Conductor:
     def owner(self) -> str | None:
         """Return the id under which it is registered now; another one after a lost lease."""
         return self._keeper.owner
+
+    @property
+    def lease(self) -> lease.Lease | None:
+        """Return the present lease, held or not."""
+        return self._keeper.lease
+
+    @property
+    def running(self) -> list[str]:
+        """Return the workflows that its workers have."""
+        return self._desk.workflow_ids
+
+    @property
+    def idle(self) -> int:
+        """Return how many workers wait for work."""
+        return self._signal.idle
+
+    @property
+    def looked(self) -> bool:
+        """Return whether the first looks for work and for chores after the start are over."""
+        return all(thread.looked.is_set() for thread in self._threads)
+
+    @property
+    def stopping(self) -> bool:
+        """Return whether it has been told to stop."""
+        return self._stopping.is_set()
 
     def start(self) -> None:
         """Start every thread; the first one registers.
@@ -129,10 +155,11 @@ class Conductor:
             self._listener.nudge()
         drained = self._join(self._workers, self._settings.drain_s)
         self._handing_back.set()
-        drained = drained or self._join(self._workers, _HAND_BACK_S)
+        failpoints.failpoint("conductor.handing_back")
+        drained = drained or self._join(self._workers, self._settings.hand_back_s)
         self._breakers.stop()
-        self._keeper.stop(_HAND_BACK_S)
-        self._join(self._threads, _HAND_BACK_S)
+        self._keeper.stop(_END_S)
+        self._join(self._threads, _END_S)
         if self._listener is not None:
             self._listener.close()
         if drained:

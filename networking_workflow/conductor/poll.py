@@ -4,12 +4,11 @@
 """Looks for work: at every hint from another process, and at times without one."""
 
 import logging
-import random
 import threading
 import time
 import typing
 
-from networking_workflow.conductor import guard, wakeup
+from networking_workflow.conductor import guard, settings, wakeup
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +38,7 @@ class Poller(threading.Thread):
         super().__init__(name="workflow-poll", daemon=True)
         self._backlog, self._listener, self._poll_s = backlog, listener, poll_s
         self._work_seen, self._stopping = work_seen, stopping
+        self.looked = threading.Event()  #: the first look is over
 
     def run(self) -> None:
         """Listen and poll until the conductor stops; the first look is made at once."""
@@ -48,7 +48,8 @@ class Poller(threading.Thread):
                 self._work_seen()
             elif time.monotonic() >= due:
                 guard.guarded(self._look, "Looking for work")
-                due = time.monotonic() + random.uniform(0.75, 1.0) * self._poll_s
+                self.looked.set()
+                due = time.monotonic() + settings.jittered_s(self._poll_s)
 
     def _look(self) -> None:
         try:

@@ -28,8 +28,9 @@ class ConductorSettings:
     poll_s: float = 1.0  #: longest time in seconds between two looks for work nobody hinted at
     retry: RetryPolicy = dataclasses.field(default_factory=RetryPolicy)
     drain_s: float = 20.0  #: seconds that running workflows get to finish at a stop
-    chores_s: float = 15.0  #: seconds between two rounds of chores; varied by half
-    probe_s: float = 2.0  #: seconds between two probes of an unreachable backend; varied by half
+    hand_back_s: float = 5.0  #: seconds that calls get to return after that
+    chores_s: float = 20.0  #: longest time in seconds between two rounds of chores
+    probe_s: float = 2.0  #: seconds between two probes of an unreachable backend; at most
     wakeup_dir: str | None = None  #: folder of the hint sockets; None: hints of this process only
 
     def __post_init__(self) -> None:
@@ -38,8 +39,9 @@ class ConductorSettings:
         for name in ("lease_s", "poll_s", "chores_s", "probe_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0 seconds, not {getattr(self, name)}.")
-        if self.drain_s < 0:
-            raise ValueError(f"drain_s must be at least 0 seconds, not {self.drain_s}.")
+        for name in ("drain_s", "hand_back_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0 seconds, not {getattr(self, name)}.")
         if self.wakeup_dir and len(self.wakeup_dir.encode()) + _SOCKET_NAME > _MAX_SOCKET_PATH:
             raise ValueError(
                 f"wakeup_dir {self.wakeup_dir!r} is too long for sockets in it: at most "
@@ -53,5 +55,5 @@ class ConductorSettings:
 
 
 def jittered_s(interval_s: float) -> float:
-    """Return half to all of ``interval_s``, so that conductors do not beat in step."""
-    return random.uniform(0.5, 1.0) * interval_s
+    """Return three quarters to all of ``interval_s``: conductors must not beat in step."""
+    return random.uniform(0.75, 1.0) * interval_s

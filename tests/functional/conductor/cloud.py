@@ -177,6 +177,11 @@ class Cloud:
             ).one()
             return str(row.sync_state), row.sync_error
 
+    def age_s(self, workflow: str) -> float:
+        """Return the seconds since a workflow's first claim."""
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        return (now - self.row(workflow).started_at).total_seconds()
+
     def conductor_states(self) -> list[str]:
         """Return the states of all conductors, the first that registered first."""
         with self._reads() as connection:

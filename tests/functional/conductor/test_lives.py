@@ -1,0 +1,232 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Conductors that pause, hang, stop or are killed."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from networking_workflow.journal import failpoints, journal
+from networking_workflow.model import errors
+from tests.functional.conductor.cloud import PATIENCE_S
+from tests.unit.conductor.drivers import MemoryDriver
+from tests.waiting import wait_until
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+class Hanging:
+    """A hook that hangs every call until it is let go."""
+
+    def __init__(self):
+        self.inside, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, target):
+        self.inside.set()
+        assert self.go.wait(60)
+
+
+class PausedJournal(journal.Journal):
+    """A journal whose renewals stop, as those of a paused process do."""
+
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.runs = threading.Event()
+        self.runs.set()
+
+    def renew(self, conductor_id, lease_s):
+        self.runs.wait()
+        return super().renew(conductor_id, lease_s)
+
+
+@pytest.fixture
+def hanging():
+    hook = Hanging()
+    yield hook
+    hook.go.set()
+
+
+def test_a_conductor_paused_beyond_its_lease_writes_nothing_afterwards(cloud, start, hanging):
+    paused = PausedJournal(cloud.engine)
+    slow, after, quick = MemoryDriver("a", hanging), MemoryDriver("b"), MemoryDriver("a")
+    first = start(slow, after, on=paused, lease_s=1.0, chores_s=60.0)
+    lost_owner = wait_until(lambda: first.owner, 5, "the first conductor to register")
+    workflow = cloud.network()
+    assert hanging.inside.wait(PATIENCE_S)
+    paused.runs.clear()
+    start(quick, MemoryDriver("b"))
+    cloud.comes_to(workflow, "SUCCESS")
+    assert cloud.conductor_states()[0] == "LOST"
+    settled, tasks = cloud.row(workflow), cloud.tasks(workflow)
+
+    hanging.go.set()
+    wait_until(lambda: first.running == [], PATIENCE_S, "the first conductor to drop it")
+    assert cloud.row(workflow) == settled
+    assert cloud.tasks(workflow) == tasks
+    assert after.calls == []
+    assert slow.calls[0].task_id == quick.calls[0].task_id
+
+    paused.runs.set()
+    wait_until(lambda: first.owner != lost_owner, PATIENCE_S, "another id")
+    cloud.comes_to(cloud.network(), "SUCCESS")
+
+
+def test_a_process_cut_off_from_the_database_stops_before_its_next_call(cloud, start, hanging):
+    paused = PausedJournal(cloud.engine)
+    slow, after = MemoryDriver("a", hanging), MemoryDriver("b")
+    first = start(slow, after, on=paused, lease_s=0.5, chores_s=60.0)
+    workflow = cloud.network()
+    assert hanging.inside.wait(PATIENCE_S)
+    paused.runs.clear()
+    held = wait_until(lambda: first.lease, 5, "a lease")
+    wait_until(lambda: not held.held, PATIENCE_S, "the lease to be over")
+    hanging.go.set()
+    wait_until(lambda: first.running == [], PATIENCE_S, "the workflow to be dropped")
+    assert after.calls == []
+    assert cloud.state(workflow) == "RUNNING"  # nobody has taken it over yet
+    paused.runs.set()
+
+
+def test_a_call_that_hangs_keeps_its_lease_and_its_keys(cloud, start, hanging):
+    slow = MemoryDriver("memory", hanging)
+    start(slow, lease_s=0.5, workers=1)
+    create = cloud.network()
+    assert hanging.inside.wait(PATIENCE_S)
+    update = cloud.update(create)
+    other = MemoryDriver("memory")
+    start(other, lease_s=0.5)
+    cloud.comes_to(update, "WAITING")
+    generation = cloud.row(create).fence
+    free = cloud.network()
+    cloud.comes_to(free, "SUCCESS")
+    # Three leases long the other one tries to take over what it can.
+    wait_until(lambda: cloud.age_s(create) > 1.5, PATIENCE_S, "three leases to pass")
+    assert (cloud.state(create), cloud.row(create).fence) == ("RUNNING", generation)
+    assert cloud.state(update) == "WAITING"
+    hanging.go.set()
+    cloud.comes_to(update, "SUCCESS")
+    assert cloud.state(create) == "SUCCESS"
+
+
+def test_a_graceful_stop_finishes_what_runs(cloud, start, hanging):
+    slow, last = MemoryDriver("a", hanging), MemoryDriver("b")
+    conductor = start(slow, last)
+    workflow = cloud.network()
+    assert hanging.inside.wait(PATIENCE_S)
+    queued = cloud.update(workflow)
+    stopped = []
+    stopping = threading.Thread(target=lambda: stopped.append(conductor.stop()))
+    stopping.start()
+    wait_until(lambda: conductor.stopping, 5, "the stop to begin")
+    hanging.go.set()
+    stopping.join(PATIENCE_S)
+    assert stopped == [True]
+    assert cloud.state(workflow) == "SUCCESS"
+    assert cloud.state(queued) in ("READY", "WAITING")
+    assert cloud.conductor_states() == ["STOPPED"]
+
+
+def test_a_graceful_stop_hands_back_what_does_not_finish_in_time(cloud, start, hanging):
+    slow, last = MemoryDriver("a", hanging), MemoryDriver("b")
+    conductor = start(slow, last, drain_s=0.0)
+    workflow = cloud.network()
+    assert hanging.inside.wait(PATIENCE_S)
+    failpoints.arm("conductor.handing_back", hanging.go.set)
+    assert conductor.stop() is True
+    failpoints.disarm("conductor.handing_back")
+    assert cloud.state(workflow) == "READY"
+    assert [task.task_state for task in cloud.tasks(workflow)] == ["SUCCESS", "PENDING"]
+    assert last.calls == []
+    assert cloud.conductor_states() == ["STOPPED"]
+    again = MemoryDriver("a")
+    start(again, last)
+    cloud.comes_to(workflow, "SUCCESS")
+    assert again.calls == []
+
+
+def test_a_stop_in_the_middle_of_a_call_leaves_the_workflow_to_the_lease(cloud, start, hanging):
+    conductor = start(MemoryDriver("a", hanging), drain_s=0.0, hand_back_s=0.1, lease_s=0.5)
+    workflow = cloud.network()
+    assert hanging.inside.wait(PATIENCE_S)
+    assert conductor.stop() is False
+    assert cloud.state(workflow) == "RUNNING"
+    assert cloud.conductor_states() == ["ALIVE"]
+    start(MemoryDriver("a"))
+    cloud.comes_to(workflow, "SUCCESS")
+
+
+@pytest.mark.parametrize("place", ["conductor.before_call", "conductor.after_call"])
+def test_killed_in_the_middle_of_a_task_another_finishes_it_under_the_same_id(
+    cloud, tmp_path, place
+):
+    calls = tmp_path / "calls"
+    environment = dict(os.environ)
+    workflow = cloud.network()
+    command = [sys.executable, "-m", "tests.functional.conductor.child", cloud.url, str(calls)]
+    environment[failpoints.ENVIRONMENT] = f"{place}=kill"
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as killed:
+        assert killed.wait(60) == -9
+    assert cloud.state(workflow) == "RUNNING"
+
+    environment[failpoints.ENVIRONMENT] = ""
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as other:
+        try:
+            cloud.comes_to(workflow, "SUCCESS", within_s=40)
+        finally:
+            other.stdin.close()
+    assert other.returncode == 0
+    expected = 2 if place == "conductor.after_call" else 1
+    (task,) = cloud.tasks(workflow)
+    assert calls.read_text().splitlines() == [f"{workflow} {task.id}"] * expected
+    assert (task.task_state, task.attempts) == ("SUCCESS", 2)
+    assert cloud.conductor_states() == ["LOST", "STOPPED"]
+
+
+def test_a_backend_that_is_down_spends_no_attempts_and_goes_on_when_it_is_back(cloud, start):
+    driver = MemoryDriver("memory")
+    driver.down = True
+    start(driver)
+    workflows = [cloud.network() for _ in range(10)]
+    for workflow in workflows:
+        cloud.comes_to(workflow, "RETRYING")
+        assert cloud.sync(workflow) == ("PENDING", "BACKEND_UNREACHABLE")
+        (task,) = cloud.tasks(workflow)
+        assert (task.task_state, task.failure_code) == ("RETRYING", "BACKEND_UNREACHABLE")
+        assert cloud.row(workflow).waits_for == "driver:memory"
+    assert driver.calls == []
+    driver.down = False
+    for workflow in workflows:
+        cloud.comes_to(workflow, "SUCCESS")
+        assert cloud.row(workflow).attempts == 0
+
+
+def test_an_open_breaker_keeps_workflows_away_from_their_driver_and_no_other(cloud, start):
+    entered = []
+
+    def unreachable(target):
+        entered.append(target)
+        raise errors.BackendUnreachable("connection refused")
+
+    bad, good = MemoryDriver("bad", unreachable), MemoryDriver("good")
+    start(bad, good, probe_s=60.0, workers=1)
+    workflows = [cloud.network() for _ in range(5)]
+    for workflow in workflows:
+        cloud.comes_to(workflow, "RETRYING")
+    assert len(entered) == 1
+    assert len(good.calls) == 5
+
+
+def test_what_a_dead_conductor_left_waiting_for_a_driver_is_found(cloud, start):
+    driver = MemoryDriver("memory")
+    driver.down = True
+    first = start(driver, probe_s=60.0)
+    workflow = cloud.network()
+    cloud.comes_to(workflow, "RETRYING")
+    first.stop()
+    start(MemoryDriver("memory"))
+    cloud.comes_to(workflow, "SUCCESS")
