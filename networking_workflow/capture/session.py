@@ -69,7 +69,7 @@ class _Transaction:
     deleted: dict[changes.Reference, dict[str, typing.Any]] = dataclasses.field(
         default_factory=dict
     )
-    #: length of ``collected`` when each open savepoint began
+    #: length of ``collected`` when each savepoint began
     marks: dict[typing.Any, int] = dataclasses.field(default_factory=dict)
     recorded: list[str] = dataclasses.field(default_factory=list)
 
@@ -155,11 +155,12 @@ class Capture:
             del current.collected[current.marks[transaction] :]
 
     def after_transaction_end(self, session: typing.Any, transaction: typing.Any) -> None:
-        """Forget the savepoint, or all of the outermost transaction, however it ended."""
+        """Forget all of the outermost transaction, however it ended.
+
+        A savepoint's mark stays: its own end comes before its ``after_soft_rollback``.
+        """
         if transaction.parent is None:
             session.info.pop(_INFO, None)
-        elif transaction.nested and _INFO in session.info:
-            session.info[_INFO].marks.pop(transaction, None)
 
     def before_flush(self, session: typing.Any, _flush: typing.Any, _instances: typing.Any) -> None:
         """Make the API dicts of what this flush deletes."""

@@ -192,9 +192,10 @@ class Statement:
 
 
 @contextlib.contextmanager
-def statements() -> typing.Iterator[list[Statement]]:
-    """Collect every statement that Neutron's writers send in the block."""
-    engine = db_api.get_context_manager().writer.get_engine()
+def statements(*, reader: bool = False) -> typing.Iterator[list[Statement]]:
+    """Collect every statement that Neutron's writers, or readers, send in the block."""
+    manager = db_api.get_context_manager()
+    engine = (manager.reader if reader else manager.writer).get_engine()
     seen: list[Statement] = []
 
     def execute(connection: typing.Any, _cursor: typing.Any, text: str, *_: typing.Any) -> None:
