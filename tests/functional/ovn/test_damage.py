@@ -1,0 +1,125 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Whatever is damaged in the Northbound database is noticed by name, and healed by an apply."""
+
+import collections.abc
+import typing
+
+import pytest
+from neutron.db import segments_db
+from neutron_lib import context as neutron_context
+
+from networking_workflow.drivers.ovn import compare
+from networking_workflow.drivers.ovn.apply import work as apply_work
+from tests.functional.ovn import cloud, corrupt, northbound, script
+
+
+class Watched:
+    """The small cloud that is damaged, and what the driver notices."""
+
+    def __init__(self, conductor: cloud.Conductor, calls: script.Script) -> None:
+        self.conductor, self.made = conductor, calls.made
+        context = neutron_context.get_admin_context()
+        segment = segments_db.get_network_segments(context, self.made["net"]["id"])[0]["id"]
+        self.place = corrupt.Place(conductor.neutron.ovn, self.made, segment)
+        self.healthy = self.rows()
+        self.noticed: list[str] = []
+
+    def rows(self) -> list[str]:
+        return northbound.normalised(self.conductor.neutron.ovn, {})
+
+    def apply(self, kind: str, which: str) -> None:
+        self.conductor.apply(kind, self.made[which]["id"])
+
+
+@pytest.fixture(scope="module")
+def watched(conductor: cloud.Conductor) -> Watched:
+    calls = script.Script(conductor.neutron, after=conductor.drain)
+    physical = {"provider:network_type": "vlan", "provider:physical_network": "physnet1"}
+    net = calls.create("network", "net", **physical, **{"provider:segmentation_id": 120})
+    calls.create("network", "other-net")
+    calls.create("subnet", "sub4", network_id=net, ip_version=4, cidr="10.1.0.0/24")
+    mode = {"ipv6_address_mode": "dhcpv6-stateless", "ipv6_ra_mode": "dhcpv6-stateless"}
+    calls.create("subnet", "sub6", network_id=net, ip_version=6, cidr="2001:db8::/64", **mode)
+    off = {"enable_dhcp": False, "cidr": "10.2.0.0/24"}
+    calls.create("subnet", "no-dhcp", network_id=net, ip_version=4, **off)
+    calls.create("address_group", "hosts", addresses=["192.0.2.0/28", "2001:db8::/48"])
+    web = calls.create("security_group", "web")
+    calls.create("security_group", "other")
+    tcp = {"protocol": "tcp", "port_range_min": 80, "port_range_max": 80}
+    calls.create("security_group_rule", "rule", security_group_id=web, direction="ingress", **tcp)
+    subnet = {"subnet_id": calls.made["sub4"]["id"]}
+    port = {"network_id": net, "fixed_ips": [subnet]}
+    calls.create("port", "vm", **port, security_groups=[web], **{"binding:host_id": "cmp1"})
+    calls.create("port", "special", **port, extra_dhcp_opts=script.DHCP_OPTIONS)
+    six = [{"subnet_id": calls.made["sub6"]["id"]}]
+    calls.create("port", "vm6", network_id=net, fixed_ips=six)
+    calls.create("port", "vip", network_id=net, fixed_ips=[{**subnet, "ip_address": "10.1.0.200"}])
+    calls.create("port", "parent", **port, allowed_address_pairs=[{"ip_address": "10.1.0.200"}])
+    return Watched(conductor, calls)
+
+
+@pytest.fixture(autouse=True)
+def noticing(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Note what is found to differ, and let the driver go on."""
+    stock = compare.differences
+
+    def differences(*args: typing.Any) -> tuple[compare.Difference, ...]:
+        found = stock(*args)
+        watched.noticed.extend(f"{one.table} {one.column}".strip() for one in found)
+        return found
+
+    watched.noticed.clear()
+    monkeypatch.setattr(apply_work.compare, "differences", differences)
+
+
+@pytest.mark.parametrize("damage", corrupt.ALL, ids=str)
+def test_damage_is_noticed_by_name_and_healed(watched: Watched, damage: corrupt.Damage) -> None:
+    watched.conductor.neutron.ovn.nbctl(*damage.command(watched.place))
+    damaged = watched.rows()
+    assert damaged != watched.healthy, "the damage did nothing"
+
+    watched.apply(damage.kind, damage.which)
+
+    assert damage.noticed in watched.noticed
+    _heal_what_went_along(watched, damage)
+    assert watched.rows() == watched.healthy
+
+
+def _heal_what_went_along(watched: Watched, damage: corrupt.Damage) -> None:
+    """Rows that were deleted with the damaged one are other resources'."""
+    whole = {"Logical_Switch": "network", "Port_Group": "security_group"}
+    drop_group = damage.detail == "no drop"
+    if not drop_group and whole.get(damage.noticed) != damage.kind:
+        return
+    for which, kind in _everything(watched):
+        watched.apply(kind, which)
+
+
+def _everything(watched: Watched) -> collections.abc.Iterator[tuple[str, str]]:
+    ports = watched.conductor.neutron.call("GET", "ports")["ports"]
+    for port in ports:
+        watched.made.setdefault(port["id"], port)
+        yield port["id"], "port"
+
+
+def test_nothing_is_written_if_all_is_well(watched: Watched) -> None:
+    before = watched.conductor.neutron.ovn.nbctl("list", "NB_Global")
+    for kind, which in (
+        ("network", "net"),
+        ("subnet", "sub4"),
+        ("subnet", "sub6"),
+        ("subnet", "no-dhcp"),
+        ("address_group", "hosts"),
+        ("security_group", "web"),
+        ("security_group_rule", "rule"),
+        ("port", "vm"),
+        ("port", "special"),
+        ("port", "vip"),
+        ("port", "parent"),
+    ):
+        watched.apply(kind, which)
+        assert not watched.noticed, which
+    assert watched.conductor.neutron.ovn.nbctl("list", "NB_Global") == before
+    assert watched.rows() == watched.healthy
