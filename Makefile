@@ -1,0 +1,69 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+PYTHON ?= python3
+# Database of the demonstration: sqlite or mariadb.
+DB ?= sqlite
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+CODE := networking_workflow lab benchmarks tests scripts
+TIERS := tests/unit tests/contract tests/functional tests/chaos tests/golden
+
+.PHONY: help
+help:  ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo:  ## Show it working on a real Neutron and OVN, three minutes (DB=sqlite or DB=mariadb)
+	scripts/install-debian $(if $(filter mariadb,$(DB)),demo-mariadb,demo)
+	$(MAKE) --no-print-directory venv
+	$(BIN)/python -m lab.demo --database $(DB)
+
+.PHONY: test
+test:  ## Run everything: linters, then all tests, with servers of their own
+	scripts/install-debian test
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest $(wildcard $(TIERS))
+
+.PHONY: test-unit
+test-unit: venv  ## Run the tests that need no server, under a minute
+	$(BIN)/python -m pytest tests/unit
+
+.PHONY: stress
+stress: venv  ## Run the journal's long stress test, 20,000 workflows a database
+	scripts/install-debian test
+	$(BIN)/python -m tests.stress
+
+.PHONY: bench
+bench: venv  ## Measure the figures, into build/bench/*.json
+	scripts/install-debian test
+	$(BIN)/python -m benchmarks
+
+.PHONY: lint
+lint: venv  ## Check style, types and the direction of imports
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/mypy lab tests/conftest.py tests/functional/lab
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: venv  ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+.PHONY: venv
+venv: $(STAMP)  ## Make .venv with the locked dependencies
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[lab,test,lint]'
+	@touch $@
+
+.PHONY: clean
+clean:  ## Delete everything that was made here, .venv included
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
