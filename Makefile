@@ -19,7 +19,7 @@ help:  ## Show this
 demo:  ## Show it working on a real Neutron and OVN, three minutes (DB=sqlite or DB=mariadb)
 	scripts/install-debian $(if $(filter mariadb,$(DB)),demo-mariadb,demo)
 	$(MAKE) --no-print-directory venv
-	$(BIN)/python -m lab.demo --database $(DB)
+	$(BIN)/python -m lab.demo --db $(DB)
 
 .PHONY: test
 test:  ## Run everything: linters, then all tests, with servers of their own
