@@ -19,7 +19,6 @@ Kinds are those of ``store.KINDS``. Effects carry the headers X-Workflow-Id and 
 import argparse
 import contextlib
 import dataclasses
-import http.server
 import json
 import socket
 import sys
@@ -28,10 +27,14 @@ import time
 import typing
 import urllib.parse
 
+# Not ``import http.server``: where Neutron 29 is loaded, eventlet has left a copy of its own at that
+# attribute of the package, and its locks stop real threads.
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 from networking_workflow.drivers.fabric import behaviour, store
 
 
-class FabricServer(http.server.ThreadingHTTPServer):
+class FabricServer(ThreadingHTTPServer):
     """One fabric; ``listen`` is (host, port), port 0 lets the system choose."""
 
     daemon_threads = True
@@ -85,7 +88,7 @@ class FabricServer(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # headers and body leave in one segment

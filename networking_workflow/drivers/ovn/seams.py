@@ -1,18 +1,45 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""Where stock's OVN mechanism driver is changed, one function for each change."""
+"""Where stock's OVN mechanism driver is changed, one function for each change.
+
+All of them act on the process that calls them, and a second call changes nothing. They are for
+every process that loads the plugin: API processes, conductors, OVN's maintenance process.
+"""
 
 import contextlib
 import contextvars
+import threading
+import time
 import typing
 
+from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance
+from oslo_log import log
+from ovs import poller
+from ovs.db import idl as ovs_idl
+from ovsdbapp.backend.ovs_idl import connection, idlutils
+
 from networking_workflow.drivers.ovn import connections
+from networking_workflow.drivers.ovn import errors as ovn_errors
+
+LOG = log.getLogger(__name__)
+
+# The originals; ``impl_idl_ovn``, imported above, has replaced the second one by then.
+_STOCK_START = connection.Connection.start
+_STOCK_WAIT = idlutils.wait_for_change
+_STOCK_COMMIT = ovs_idl.Transaction.commit_block
 
 #: The connections of the conductor's call on this thread; None: the process's own ones.
 OWN_PAIR: contextvars.ContextVar[connections.Pair | None] = contextvars.ContextVar(
     "networking_workflow_ovn_pair", default=None
 )
+
+
+def prepare(mech_driver: typing.Any) -> None:
+    """Make every change that a process with the plugin needs; before ``PROCESS AFTER_INIT``."""
+    use_own_connections(mech_driver)
+    read_while_transactions_wait()
+    leave_repairs_to_workflows()
 
 
 @contextlib.contextmanager
@@ -59,6 +86,109 @@ def _per_thread(name: str, own: str) -> typing.Any:
 class _PerThread:
     """Goes before the stock class; the stock properties read and write these attributes."""
 
+    _pinging: threading.Thread | None = None
+
+    def ping_all_chassis(self) -> bool:
+        """Ask the chassis for a sign of life, but not on the thread of ``GET /agents``.
+
+        Stock writes to the Northbound database here and waits for it; the answer shows what the
+        chassis said last in either case.
+        """
+        driver = typing.cast(typing.Any, self)
+        nb = driver.nb_ovn
+        following = nb.idl.state == ovs_idl.Idl.IDL_S_MONITORING and (
+            nb.idl._session.is_connected()
+        )
+        if following and not (self._pinging and self._pinging.is_alive()):
+            self._pinging = threading.Thread(
+                target=self._ping, name="workflow-ovn-ping", daemon=True
+            )
+            self._pinging.start()
+        return False
+
+    def _ping(self) -> None:
+        try:
+            super().ping_all_chassis()  # type: ignore[misc]
+        except ovn_errors.EXPECTED as failed:
+            LOG.warning("The OVN chassis could not be asked for a sign of life: %s", failed)
+
     _nb_ovn = _per_thread("_nb_ovn", "nb")
     _sb_ovn = _per_thread("_sb_ovn", "sb")
     _ovn_client_inst = _per_thread("_ovn_client_inst", "client")
+
+
+def leave_repairs_to_workflows() -> None:
+    """Take OVN's periodic repair out of its maintenance process.
+
+    It writes whatever differs in revision for a minute straight to OVN, and so overtakes changes
+    that wait in the queue (``neutron/plugins/ml2/drivers/ovn/mech_driver/ovsdb/maintenance.py``).
+    Periodic tasks are found by a mark on the method; without it this one is never run. The other
+    tasks there, which mend what an upgrade of Neutron or OVN left behind, stay.
+    """
+    maintenance.DBInconsistenciesPeriodics.check_for_inconsistencies = _left_to_workflows
+
+
+def _left_to_workflows(_periodics: typing.Any) -> None:
+    LOG.info("Repairs of OVN's Northbound database are left to workflows")
+
+
+def read_while_transactions_wait() -> None:
+    """Let a waiting transaction give the local copy free, and stop waiting when its time is over.
+
+    Stock's thread keeps the copy locked from the first try of a transaction to its end, and waits
+    without a limit for the server to come back (``idlutils.wait_for_change`` as ``impl_idl_ovn.py``
+    replaces it). Every read of the process waits for that lock: ``GET /networks`` hangs while the
+    Northbound database is away and one event thread has something to write. While it waits the
+    copy holds no half-made change, so that it can be read.
+    """
+    connection.Connection.start = _start
+    idlutils.wait_for_change = _wait_for_change
+    ovs_idl.Transaction.commit_block = _commit_block
+
+
+def _start(self: typing.Any) -> typing.Any:
+    started = _STOCK_START(self)
+    self.idl.workflow_connection = self
+    return started
+
+
+def _wait_for_change(
+    idl: typing.Any, timeout: float | None = None, seqno: int | None = None
+) -> None:
+    owner = getattr(idl, "workflow_connection", None)
+    if owner is None:
+        # The first contents, when nobody can read yet; or a connection that sees to itself.
+        _STOCK_WAIT(idl, timeout, seqno)
+        return
+    seen = idl.change_seqno if seqno is None else seqno
+    deadline = time.monotonic() + (owner.timeout if timeout is None else timeout)
+    while idl.change_seqno == seen and not idl.run():
+        if time.monotonic() >= deadline:
+            raise RuntimeError("OVS transaction timed out")
+        _block(owner, [idl], deadline)
+
+
+def _commit_block(self: typing.Any) -> typing.Any:
+    owner = getattr(self.idl, "workflow_connection", None)
+    if owner is None:
+        return _STOCK_COMMIT(self)
+    deadline = time.monotonic() + owner.timeout
+    while (status := self.commit()) == ovs_idl.Transaction.INCOMPLETE:
+        self.idl.run()
+        if time.monotonic() >= deadline:
+            return ovs_idl.Transaction.TRY_AGAIN
+        _block(owner, [self.idl, self], deadline)
+    return status
+
+
+def _block(owner: typing.Any, waits_for: list[typing.Any], deadline: float) -> None:
+    """Wait with the lock released, which this thread holds once; only it changes the copy."""
+    poll = poller.Poller()
+    for one in waits_for:
+        one.wait(poll)
+    poll.timer_wait(max(1, int((deadline - time.monotonic()) * 1000)))
+    owner.lock.release()
+    try:
+        poll.block()
+    finally:
+        owner.lock.acquire()

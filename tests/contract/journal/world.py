@@ -65,7 +65,8 @@ class World:
     def __init__(self, database: pool.Database) -> None:
         self.database = database
         self.kind = database.kind
-        self.journals = [journals.Journal(engine.make_engine(url)) for url in database.urls]
+        urls = (database.urls[0], database.urls[-1])
+        self.journals = [journals.Journal(engine.make_engine(url)) for url in urls]
         self._apis: dict[int, sa.Engine] = {}
 
     @property
@@ -75,7 +76,7 @@ class World:
 
     @property
     def other(self) -> journals.Journal:
-        """Return the journal at the last node: another one where there are two."""
+        """Return another one, with connections of its own; on Galera at the other node."""
         return self.journals[-1]
 
     def api(self, node: int = 0) -> sa.Engine:

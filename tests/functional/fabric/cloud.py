@@ -46,3 +46,7 @@ def delete(plugin: typing.Any, kind: str, resource_id: str) -> None:
 
 def get(plugin: typing.Any, kind: str, resource_id: str) -> Json:
     return dict(getattr(plugin, f"get_{kind}")(request(), resource_id))
+
+
+def every(plugin: typing.Any, kind: str) -> list[Json]:
+    return [dict(each) for each in getattr(plugin, f"get_{kind}s")(request())]

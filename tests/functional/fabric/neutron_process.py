@@ -69,7 +69,7 @@ def running(
     *,
     mechanism_drivers: str,
     fabric_url: str = "",
-    fabric_timeout_s: float = 2.0,
+    fabric_timeout_s: float = 10.0,
     core_plugin: str = "ml2",
 ) -> typing.Iterator[Neutron]:
     """Run Neutron with these mechanism drivers until the block ends; its log is in ``folder``."""

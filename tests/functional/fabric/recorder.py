@@ -49,7 +49,7 @@ def described(context: typing.Any) -> Json:
 
 
 class Recorder(api.MechanismDriver):
-    """Binds every port, and keeps (hook, what its context said) and snapshots of what is deleted."""
+    """Binds every port; keeps (hook, what its context said) and snapshots of what is deleted."""
 
     connectivity = portbindings.CONNECTIVITY_L2  # binds ports without an address, too
 

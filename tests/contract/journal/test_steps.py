@@ -1,0 +1,113 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Tasks: each step is durable, keeps its id over attempts, and what drivers return is kept."""
+
+import sqlalchemy as sa
+
+from networking_workflow.journal import tables
+from networking_workflow.model import tasks
+from networking_workflow.model.states import Operation, TaskState
+from tests.contract.journal.world import FAILURE, World, change
+
+PLANNED = [
+    tasks.PlannedTask(name="ovn", driver="ovn", position=0),
+    tasks.PlannedTask(name="fabric", driver="fabric", position=1),
+]
+
+
+def states(world: World) -> list[tuple[str, str, int]]:
+    """Return name, state and attempts of all tasks, in order."""
+    table = tables.tasks.c
+    return [
+        tuple(row)
+        for row in world.query(
+            sa.select(table.name, table.task_state, table.attempts).order_by(table.position)
+        )
+    ]
+
+
+def test_steps_are_written_as_they_start_and_end(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    assert states(world) == [("ovn", "RUNNING", 1), ("fabric", "PENDING", 0)]
+    done = tasks.TaskResult(id=ovn.id, state=TaskState.SUCCESS)
+    world.journal.step(claim, done, next_task_id=fabric.id, applied={"ovn": {"mtu": 1442}})
+    assert states(world) == [("ovn", "SUCCESS", 1), ("fabric", "RUNNING", 1)]
+    done = tasks.TaskResult(id=fabric.id, state=TaskState.SUCCESS)
+    world.journal.succeed(claim, [done], {"fabric": {"vlan": 7}})
+    assert states(world) == [("ovn", "SUCCESS", 1), ("fabric", "SUCCESS", 1)]
+    assert world.journal.applied(claim) == {"ovn": {"mtu": 1442}, "fabric": {"vlan": 7}}
+    (host,) = {row.host for row in world.query(sa.select(tables.tasks.c.host))}
+    assert host == "host"
+
+
+def test_the_next_owner_goes_on_with_the_same_task_ids(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    done = tasks.TaskResult(id=ovn.id, state=TaskState.SUCCESS)
+    world.journal.step(claim, done, next_task_id=fabric.id)
+    world.journal.hand_back(claim)
+    claim = world.claim()
+    assert claim is not None
+    again = world.journal.start_tasks(claim, PLANNED)
+    assert [(one.id, one.state, one.attempts) for one in again] == [
+        (ovn.id, TaskState.SUCCESS, 1),
+        (fabric.id, TaskState.RUNNING, 2),
+    ]
+
+
+def test_a_failure_is_kept_with_its_words(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, _ = world.journal.start_tasks(claim, PLANNED)
+    result = tasks.TaskResult(id=ovn.id, state=TaskState.FAILED, failure=FAILURE)
+    world.journal.fail(claim, FAILURE, [result])
+    table = tables.tasks.c
+    (row,) = world.query(
+        sa.select(table.failure_code, table.failure_detail).where(table.id == ovn.id)
+    )
+    assert tuple(row) == (FAILURE.code, FAILURE.detail)
+
+
+def test_a_retried_workflow_starts_all_its_tasks_over(world: World) -> None:
+    (port,) = world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    done = tasks.TaskResult(id=ovn.id, state=TaskState.SUCCESS)
+    world.journal.step(claim, done, next_task_id=fabric.id)
+    failed = tasks.TaskResult(id=fabric.id, state=TaskState.FAILED, failure=FAILURE)
+    world.journal.fail(claim, FAILURE, [failed])
+    world.journal.retry(port)
+    assert states(world) == [("ovn", "PENDING", 1), ("fabric", "PENDING", 1)]
+
+
+def test_a_delete_forgets_what_drivers_returned(world: World) -> None:
+    for operation in (Operation.CREATE, Operation.DELETE):
+        world.record(change("port/p", operation))
+        claim = world.claim()
+        assert claim is not None
+        assert world.journal.applied(claim) == (
+            {} if operation is Operation.CREATE else {"ovn": {"a": ["é", None]}}
+        )
+        world.journal.succeed(claim, (), {"ovn": {"a": ["é", None]}})
+    assert world.journal.applied(claim) == {}
+
+
+def test_a_driver_that_was_removed_leaves_its_task_behind(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    world.journal.start_tasks(claim, PLANNED)
+    world.journal.hand_back(claim)
+    claim = world.claim()
+    assert claim is not None
+    (started,) = world.journal.start_tasks(claim, PLANNED[1:])
+    assert started.name == "fabric"
+    assert started.state is TaskState.RUNNING

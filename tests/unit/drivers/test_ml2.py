@@ -1,0 +1,158 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Which workflows have a task for a mechanism driver, and how its probe is understood."""
+
+import pytest
+import requests
+from neutron_lib.plugins.ml2 import api
+
+from networking_workflow.drivers import ml2, protocol
+from networking_workflow.drivers.fabric import driver as fabric_driver
+from networking_workflow.model import errors, states
+
+CREATE, UPDATE, DELETE = states.Operation.CREATE, states.Operation.UPDATE, states.Operation.DELETE
+
+
+class Nothing(api.MechanismDriver):
+    def initialize(self) -> None:
+        """Nothing to set up."""
+
+
+class OnlyBinds(Nothing):
+    def update_port_postcommit(self, context: object) -> None:
+        """All its work is here."""
+
+
+class Inherits(OnlyBinds):
+    pass
+
+
+class Slow(OnlyBinds):
+    """Its backend takes connections and answers nobody."""
+
+    def __init__(self, health: Exception | None) -> None:
+        self._health = health
+
+    def delete_port_postcommit(self, context: object) -> None:
+        raise requests.ReadTimeout("no answer")
+
+    def probe(self) -> None:
+        if self._health:
+            raise self._health
+
+
+def adapter(driver: api.MechanismDriver) -> ml2.Ml2Driver:
+    return ml2.Ml2Driver("example", driver, plugin=None)
+
+
+def test_driver_without_hooks_has_no_tasks() -> None:
+    for kind in ml2.RESOURCE_TYPES:
+        assert not any(adapter(Nothing()).handles(kind, each) for each in states.Operation)
+
+
+@pytest.mark.parametrize("driver", [OnlyBinds(), Inherits()])
+def test_driver_that_only_binds_has_tasks_for_creates_of_ports_too(
+    driver: api.MechanismDriver,
+) -> None:
+    assert adapter(driver).handles("port", CREATE)
+    assert adapter(driver).handles("port", UPDATE)
+    assert not adapter(driver).handles("port", DELETE)
+    assert not adapter(driver).handles("network", CREATE)
+
+
+def test_types_without_ml2_hooks_have_no_tasks() -> None:
+    fabric = adapter(fabric_driver.FabricMechanismDriver())
+    assert not any(fabric.handles("security_group", each) for each in states.Operation)
+
+
+def test_fabrics_driver_offers_the_extras_and_a_plain_one_none() -> None:
+    fabric = fabric_driver.FabricMechanismDriver()
+    assert isinstance(fabric, protocol.Probing)
+    assert isinstance(fabric, protocol.Observing)
+    assert not isinstance(OnlyBinds(), protocol.Probing | protocol.Observing)
+
+
+def test_driver_without_probe_is_taken_to_be_reachable() -> None:
+    adapter(OnlyBinds()).probe()
+
+
+@pytest.mark.parametrize("health", [requests.ReadTimeout("frozen"), ConnectionError("refused")])
+def test_any_known_error_of_a_probe_means_unreachable(health: Exception) -> None:
+    with pytest.raises(errors.BackendUnreachable):
+        adapter(Slow(health)).probe()
+
+
+def test_delete_without_contents_fails_for_good_and_says_so() -> None:
+    target = protocol.Target(resource_type="port", resource_id="p1", operation=DELETE)
+    with pytest.raises(errors.PermanentFailure, match="without its contents"):
+        adapter(OnlyBinds()).delete(target)
+
+
+def test_deleted_network_needs_nothing_but_its_snapshot() -> None:
+    seen: list[object] = []
+
+    class Deletes(Nothing):
+        def delete_network_postcommit(self, context: api.NetworkContext) -> None:
+            seen.extend([context.current, context.network_segments])
+
+    segments = [{"id": "s1", "network_type": "vlan"}]
+    snapshot = {"version": 1, "deleted": {"id": "n1"}, "edge": {"segments": segments}}
+    target = protocol.Target(
+        resource_type="network", resource_id="n1", operation=DELETE, snapshot=snapshot
+    )
+    adapter(Deletes()).delete(target)
+    assert seen == [{"id": "n1"}, segments]
+
+
+PORT = {
+    "version": 1,
+    "deleted": {"id": "p1", "network_id": "n1", "device_owner": "", "status": "DOWN"},
+    "edge": {"network": {"id": "n1"}, "segments": []},
+}
+
+
+@pytest.mark.parametrize(
+    ("health", "meant"),
+    [(None, errors.TransientFailure), (requests.ReadTimeout("too"), errors.BackendUnreachable)],
+)
+def test_no_answer_spends_an_attempt_unless_the_probe_gets_none_either(
+    health: Exception | None, meant: type[errors.DriverError]
+) -> None:
+    target = protocol.Target(
+        resource_type="port", resource_id="p1", operation=DELETE, snapshot=PORT
+    )
+    with pytest.raises(meant):
+        adapter(Slow(health)).delete(target)
+
+
+def test_distributed_port_is_deleted_once_a_host() -> None:
+    hosts: list[str] = []
+
+    class Deletes(Nothing):
+        def delete_port_postcommit(self, context: api.PortContext) -> None:
+            hosts.append(context.host)
+
+    places = [
+        {
+            "binding": {
+                "port_id": "p1",
+                "host": host,
+                "router_id": "r1",
+                "vif_type": "ovs",
+                "vif_details": "",
+                "vnic_type": "normal",
+                "profile": "",
+                "status": "ACTIVE",
+            },
+            "binding_levels": [],
+        }
+        for host in ("one", "two")
+    ]
+    deleted = PORT["deleted"] | {"device_owner": "network:router_interface_distributed"}
+    snapshot = PORT | {"deleted": deleted, "edge": {"segments": [], "distributed": places}}
+    target = protocol.Target(
+        resource_type="port", resource_id="p1", operation=DELETE, snapshot=snapshot
+    )
+    adapter(Deletes()).delete(target)
+    assert hosts == ["one", "two"]
