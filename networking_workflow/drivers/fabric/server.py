@@ -27,8 +27,8 @@ import time
 import typing
 import urllib.parse
 
-# Not ``import http.server``: where Neutron 29 is loaded, eventlet has left a copy of its own at that
-# attribute of the package, and its locks stop real threads.
+# Not ``import http.server``: where Neutron 29 is loaded, eventlet has left a copy of its own at
+# that attribute of the package, and its locks stop real threads.
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from networking_workflow.drivers.fabric import behaviour, store

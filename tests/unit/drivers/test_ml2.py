@@ -3,15 +3,26 @@
 
 """Which workflows have a task for a mechanism driver, and how its probe is understood."""
 
+import collections.abc
+
 import pytest
 import requests
 from neutron_lib.plugins.ml2 import api
+from oslo_config import cfg
 
 from networking_workflow.drivers import ml2, protocol
 from networking_workflow.drivers.fabric import driver as fabric_driver
 from networking_workflow.model import errors, states
 
 CREATE, UPDATE, DELETE = states.Operation.CREATE, states.Operation.UPDATE, states.Operation.DELETE
+
+
+@pytest.fixture(autouse=True)
+def configured() -> collections.abc.Iterator[None]:
+    """An admin context asks the policy for the role that services have."""
+    cfg.CONF([], default_config_files=[], default_config_dirs=[])
+    yield
+    cfg.CONF.reset()
 
 
 class Nothing(api.MechanismDriver):
