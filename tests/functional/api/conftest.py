@@ -10,15 +10,20 @@ from tests.functional.api import clients, seed
 from tests.functional.capture import inprocess
 
 
-@pytest.fixture(scope="module")
-def neutron(database_pool: pool.Pool) -> collections.abc.Iterator[clients.Neutron]:
-    running = clients.Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of))
+@pytest.fixture(scope="package", params=["sqlite", "mariadb"])
+def neutron(
+    request: pytest.FixtureRequest, database_pool: pool.Pool
+) -> collections.abc.Iterator[clients.Neutron]:
+    """Neutron with the core plugin that operators name, on a database that has had no rows yet."""
+    database = database_pool.empty(request.param, "api", inprocess.tables_of)
+    running = clients.Neutron(database)
     yield running
     running.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def seeded(neutron: clients.Neutron) -> collections.abc.Iterator[seed.Seed]:
+    """A conductor that does what a test says."""
     journal = seed.Seed(neutron.database.url)
     yield journal
     journal.close()
