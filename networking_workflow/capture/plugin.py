@@ -57,6 +57,10 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):  # type: ignore[misc]
         if ovn is not None:
             seams.keep_ovn_heartbeats_off_the_event_thread()
             exit_on_error(lambda: seams.lift_ovn_subscriptions(ovn.obj))
+            # Imported here, since it imports the OVN libraries, which others do not need.
+            from networking_workflow.drivers.ovn import seams as ovn_seams
+
+            ovn_seams.prepare(ovn.obj)
 
 
 def _refuse_uncovered() -> None:
