@@ -35,6 +35,22 @@ LOG = logging.getLogger(__name__)
 PROGRAM = "neutron-workflow-conductor"
 
 
+class AlreadySaid(errors.ConfigurationError):
+    """The plugin's own checks have written their line."""
+
+
+class LastError(logging.Handler):
+    """Remembers the last error that was logged: Neutron logs why it exits, and exits with 1."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.text = "no reason was logged"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the text."""
+        self.text = " ".join(record.getMessage().split())
+
+
 def main(arguments: typing.Sequence[str] | None = None) -> int:
     """Run until told to stop; return the exit status."""
     stop = threading.Event()
@@ -43,6 +59,8 @@ def main(arguments: typing.Sequence[str] | None = None) -> int:
         made = _assemble(stop)
         if made is not None:
             assembly.start(made, cfg.CONF)
+    except AlreadySaid:
+        return 1
     except errors.ConfigurationError as error:
         LOG.critical("%s", error)
         sys.stderr.write(f"{PROGRAM}: {error}\n")
@@ -93,16 +111,19 @@ def _load_plugin() -> typing.Any:
 
     :raises ConfigurationError: if one cannot be loaded, or the core plugin records no workflows.
     """
+    logged = LastError()
+    logging.getLogger().addHandler(logged)
     try:
         manager.init()
-    except SystemExit as error:
-        # ML2 and the plugin's own checks end the process; some with a text, some after logging one.
-        raise errors.ConfigurationError(_why_exit(error)) from error
-    except (ImportError, RuntimeError, cfg.Error) as error:
+    except (SystemExit, ImportError, RuntimeError, cfg.Error) as error:
+        if isinstance(error.__cause__, errors.ConfigurationError):
+            raise AlreadySaid(str(error.__cause__)) from error
         raise errors.ConfigurationError(
-            f"Neutron's plugins cannot be loaded: {_one_line(error)}. Correct core_plugin, "
+            f"Neutron's plugins cannot be loaded: {logged.text.rstrip('.')}. Correct core_plugin, "
             "service_plugins or [ml2] in the configuration files."
         ) from error
+    finally:
+        logging.getLogger().removeHandler(logged)
     plugin = directory.get_plugin()
     if not isinstance(plugin, capture_plugin.CapturingMl2Plugin):
         raise errors.ConfigurationError(
@@ -143,12 +164,6 @@ def _told_to_stop(received: int, stop: threading.Event) -> None:
     """Stop at the first signal; a second one of its kind ends the process at once."""
     signal.signal(received, signal.SIG_DFL)
     stop.set()
-
-
-def _why_exit(error: SystemExit) -> str:
-    if isinstance(error.code, str):
-        return f"{error.code}. Correct [ml2] in the configuration files."
-    return "Neutron's plugins cannot be loaded; the reason is in the line before this one."
 
 
 def _one_line(error: BaseException) -> str:
