@@ -41,6 +41,7 @@ UPSTREAM = {
     base.Controller._is_native_bulk_supported: "a1eeb168efd2",
     enginefacade._TransactionFactory._setup_for_connection: "7189b0e476bb",
     enginefacade._TransactionContext._session: "c0b6ed4703a1",
+    mech_driver.get_network_availability_zones: "e48e2339a6d5",
     ovsdb_monitor.OvnIdlDistributedLock.notify: "5f3b06607038",
     maintenance.HashRingHealthCheckPeriodics.touch_hash_ring_node: "e0c81e35c22c",
     orm.SessionTransaction._prepare_impl: "34dc69ac57aa",
@@ -248,3 +249,14 @@ def test_ovn_heartbeats_leave_the_event_thread_on_sqlite_alone(monkeypatch):
     assert maintenance.hash_ring_db is stock
     used = inspect.getsource(ovsdb_monitor).count("ovn_hash_ring_db.")
     assert used == 1  # touch_node: nothing else is taken away
+
+
+def test_zones_of_a_network_are_the_hints_of_its_row(monkeypatch):
+    monkeypatch.setattr(
+        mech_driver, "get_network_availability_zones", mech_driver.get_network_availability_zones
+    )
+    seams.read_ovn_zones_from_the_database()
+    row = {"availability_zone_hints": '["az1", "az2"]'}
+    assert mech_driver.get_network_availability_zones(None, row, _driver=None) == ["az1", "az2"]
+    row = {"availability_zone_hints": None}
+    assert mech_driver.get_network_availability_zones(None, row, _driver=None) == []
