@@ -55,6 +55,7 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):  # type: ignore[misc]
     def _lift_subscriptions(self) -> None:
         ovn = self.mechanism_manager.mech_drivers.get("ovn")
         if ovn is not None:
+            seams.read_ovn_zones_from_the_database()
             seams.keep_ovn_heartbeats_off_the_event_thread()
             exit_on_error(lambda: seams.lift_ovn_subscriptions(ovn.obj))
             # Imported here, since it imports the OVN libraries, which others do not need.
