@@ -17,6 +17,10 @@ _PAGE = 1000
 TERMINAL = frozenset({"SUCCESS", "FAILED", "SUPERSEDED", "CANCELLED", "SKIPPED", "REVERTED"})
 
 
+#: Shown instead of the sync_state of a resource that was deleted, now or by a later change.
+GONE = "(deleted)"
+
+
 @dataclasses.dataclass
 class Change:
     """One call, and the newest workflow of its resource."""
@@ -25,7 +29,6 @@ class Change:
     collection: str  #: for example ``ports``
     resource_id: str
     api_ms: float
-    deletes: bool = False
     workflow_id: str = ""
     workflow_state: str = ""
     tasks: list[str] = dataclasses.field(default_factory=list)
@@ -45,15 +48,13 @@ class Tenant:
         self.changes: list[Change] = []
 
     def make(
-        self, label: str, collection: str, call: typing.Callable[[], typing.Any], **kinds: bool
+        self, label: str, collection: str, call: typing.Callable[[], typing.Any]
     ) -> typing.Any:
-        """Call, time it, remember it; ``deletes=True`` where the resource is gone afterwards."""
+        """Call, time it, and remember it."""
         begun = time.perf_counter()
         resource = call()
         spent_ms = (time.perf_counter() - begun) * 1000
-        change = Change(
-            label, collection, resource.id, spent_ms, deletes=kinds.get("deletes", False)
-        )
+        change = Change(label, collection, resource.id, spent_ms)
         self.changes.append(change)
         return resource
 
@@ -90,8 +91,7 @@ class Tenant:
                 for task in tasks
                 if task["workflow_id"] == workflow["id"]
             ]
-            missing = "(deleted)" if change.deletes else ""
-            change.sync_state = states[change.collection].get(change.resource_id, missing)
+            change.sync_state = states[change.collection].get(change.resource_id, GONE)
         return all(change.settled for change in changes)
 
     def unfinished(self) -> list[dict[str, typing.Any]]:

@@ -12,6 +12,9 @@ import rich.table
 
 from lab.demo import changes
 
+#: Columns of a line that goes to a file or a pipe.
+_PLAIN_WIDTH = 150
+
 _COLOURS = {
     "SYNCED": "green",
     "SUCCESS": "green",
@@ -36,7 +39,9 @@ class Screen:
     """Everything that is printed goes through here."""
 
     def __init__(self) -> None:
-        self.console = rich.console.Console(highlight=False, soft_wrap=True)
+        self.console = rich.console.Console(highlight=False, soft_wrap=False)
+        if not self.console.is_terminal:
+            self.console = rich.console.Console(highlight=False, width=_PLAIN_WIDTH)
 
     @property
     def live(self) -> bool:

@@ -60,7 +60,7 @@ class Story:
         return self.verify()
 
     # -- helpers ---------------------------------------------------------------------------------
-    def create(self, kind: str, name: str, label: str = "", **body: typing.Any) -> Resource:
+    def create(self, kind: str, name: str, label: str = "", /, **body: typing.Any) -> Resource:
         """Create one resource through the SDK and remember it by its name."""
         collection = "security_groups" if kind == "security_group" else f"{kind}s"
         method = getattr(self.network, f"create_{kind}")
@@ -82,7 +82,7 @@ class Story:
             ),
         )
 
-    def update(self, kind: str, name: str, label: str, **body: typing.Any) -> Resource:
+    def update(self, kind: str, name: str, label: str, /, **body: typing.Any) -> Resource:
         """Update one resource."""
         collection = "security_groups" if kind == "security_group" else f"{kind}s"
         method = getattr(self.network, f"update_{kind}")
@@ -101,7 +101,7 @@ class Story:
             method(resource.id, ignore_missing=False)
             return resource
 
-        self.tenant.make(f"delete {kind} {name}{label}", f"{kind}s", call, deletes=True)
+        self.tenant.make(f"delete {kind} {name}{label}", f"{kind}s", call)
 
     def converge(self, rows: list[changes.Change]) -> None:
         """Watch until every change has settled.
@@ -241,6 +241,7 @@ class Story:
             port_range_min=80,
             port_range_max=80,
         )
+        self.update("port", "web-2", "disabled", admin_state_up=False)
         self.port("cache-1", "red", "cache", bound=True)
         self.port("cache-2", "red", "cache", bound=False)
         self.update("port", "cache-1", "renamed while its create is queued", name="cache-one")
@@ -280,7 +281,7 @@ class Story:
                 ):
                     break
                 self._pause.wait(LOOK_S)
-        wrong = [row.label for row in rows if row.sync_state not in ("PENDING", "(deleted)")]
+        wrong = [row.label for row in rows if row.sync_state not in ("PENDING", changes.GONE)]
         if wrong:
             raise StoryFailed(f"OVN is down, and yet these are not PENDING: {', '.join(wrong)}")
 
@@ -289,7 +290,7 @@ class Story:
 
         :raises StoryFailed: if the answer names no driver.
         """
-        port = self.made["web-1"].id
+        port = self.made["web-2"].id
         body = self.tenant.get(f"/ports/{port}")["port"]
         self.show.quote(
             f"GET /v2.0/ports/{port}",
@@ -305,6 +306,18 @@ class Story:
         )
         if not tasks:
             raise StoryFailed("No task says which driver cannot go on.")
+        port = self.made["cache-1"].id
+        path = f"/workflows?resource_id={port}&workflow_state=WAITING"
+        waiting = self.tenant.get(path)["workflows"]
+        before = [self.tenant.get(f"/workflows/{w['blocked_by']}")["workflow"] for w in waiting]
+        self.show.quote(
+            f"GET /v2.0{path}",
+            [
+                f"waits for {b['operation']} {b['resource_type']} {b['resource_id']}, which is "
+                f"{b['workflow_state']}"
+                for b in before
+            ],
+        )
 
     def recover(self) -> None:
         """Start the northbound server again; nobody does anything else."""
