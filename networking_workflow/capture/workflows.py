@@ -161,10 +161,10 @@ def _snapshot(
     note: changes.Note, edges: typing.Sequence[changes.Edge]
 ) -> workflows.Snapshot | None:
     if note.operation is _OP.DELETE:
-        edge = next((edge for edge in edges if edge.deleted), None)
-        return _document(
-            deleted=edge.deleted if edge else note.deleted, extras=edge.extras if edge else {}
-        )
+        deleted = [edge for edge in edges if edge.deleted]
+        if not deleted:
+            return _document(deleted=note.deleted, extras={})
+        return _document(deleted=deleted[0].deleted, extras=_of_all_hosts(deleted))
     updates = [edge for edge in edges if edge.original]
     if note.operation is _OP.CREATE or not updates:
         return None
@@ -172,6 +172,17 @@ def _snapshot(
     first, last = updates[0], updates[-1]
     before = {key: value for key, value in first.extras.items() if key.startswith("original")}
     return _document(original=first.original, extras={**last.extras, **before})
+
+
+def _of_all_hosts(deleted: typing.Sequence[changes.Edge]) -> typing.Mapping[str, typing.Any]:
+    """Return what ML2 knew of a deleted resource; it deletes a distributed port once a host."""
+    extras = deleted[0].extras
+    if len(deleted) == 1:
+        return extras
+    places = [
+        {name: edge.extras[name] for name in ("binding", "binding_levels")} for edge in deleted
+    ]
+    return {**extras, "distributed": places}
 
 
 def _document(

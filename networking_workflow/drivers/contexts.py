@@ -26,10 +26,10 @@ Json = dict[str, typing.Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """A network's API dict and its segments, dynamic ones included."""
+    """A network's API dict and its segments, dynamic ones included; None: read when needed."""
 
     current: Json
-    segments: list[Json]
+    segments: list[Json] | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,33 +164,6 @@ def original_port(snapshot: workflows.Snapshot) -> Port | None:
     return Port(current=dict(original), places=[Place(binding=binding, levels=levels)])
 
 
-def edge_of(mech_context: typing.Any, kept: Json | None = None) -> Json:
-    """Return the ``edge`` part of a snapshot for a context that ML2 hands to a precommit hook.
-
-    A distributed port has several contexts: hand in what the one before returned.
-    """
-    edge = dict(kept or {})
-    network = mech_context if hasattr(mech_context, "network_segments") else mech_context.network
-    edge |= {"network": network.current, "segments": network.network_segments}
-    if not hasattr(mech_context, "binding_levels"):
-        return edge
-    place = {
-        "binding": _columns(mech_context._binding),
-        "binding_levels": [_columns(level) for level in mech_context._binding_levels],
-    }
-    if "router_id" in place["binding"]:
-        return edge | {"distributed": [*edge.get("distributed", []), place]}
-    edge |= place
-    if mech_context.original:
-        levels = mech_context._original_binding_levels or []
-        edge |= {
-            "original_vif_type": mech_context.original_vif_type,
-            "original_vif_details": mech_context.original_vif_details,
-            "original_binding_levels": [_columns(level) for level in levels],
-        }
-    return edge
-
-
 def network_context(
     plugin: typing.Any, context: typing.Any, network: Network, original: Json | None = None
 ) -> typing.Any:
@@ -245,9 +218,7 @@ def port_context(
 
 
 def _columns(row: typing.Any) -> Json:
-    """Return a row, ML2's snapshot of one, or a binding level object, by its columns."""
-    model = getattr(row, "_model_class", None) or getattr(row, "db_model", None) or type(row)
-    return {column.key: getattr(row, column.key) for column in model.__table__.columns}
+    return {column.key: getattr(row, column.key) for column in row.__table__.columns}
 
 
 def _levels(context: typing.Any, port_id: str) -> list[typing.Any]:

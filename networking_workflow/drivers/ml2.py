@@ -181,12 +181,12 @@ class Ml2Driver:
             )
         deleted, edge = dict(snapshot["deleted"]), snapshot.get("edge") or {}
         if target.resource_type == "network":
-            network = contexts.Network(current=deleted, segments=list(edge.get("segments") or []))
+            network = contexts.Network(current=deleted, segments=edge.get("segments"))
             return [contexts.network_context(self._plugin, context, network)]
         known = edge.get("network")
         parent = contexts.Network(
             current=dict(known or {"id": deleted["network_id"]}),
-            segments=list(edge.get("segments") or []),
+            segments=edge.get("segments"),
         )
         if target.resource_type == "subnet":
             network_of = parent if known else None

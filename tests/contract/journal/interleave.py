@@ -11,7 +11,7 @@ import typing
 
 import sqlalchemy as sa
 
-DEADLINE_S = 60.0
+DEADLINE_S = 30.0
 
 _Result = typing.TypeVar("_Result")
 

@@ -9,7 +9,8 @@ import typing
 from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
 
-from networking_workflow.drivers import contexts
+from networking_workflow.capture import changes, mechanisms, snapshots, workflows
+from networking_workflow.model import states
 
 Json = dict[str, typing.Any]
 
@@ -55,7 +56,7 @@ class Recorder(api.MechanismDriver):
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Json]] = []
-        self.snapshots: dict[str, Json] = {}
+        self.deletes: dict[str, list[changes.Edge]] = {}
 
     def initialize(self) -> None:
         """Nothing to set up."""
@@ -70,20 +71,35 @@ class Recorder(api.MechanismDriver):
         calls, self.calls = self.calls, []
         return calls
 
-    def _keep(self, context: typing.Any) -> None:
-        resource_id = context.current["id"]
-        known = self.snapshots.get(resource_id, {}).get("edge")
-        snapshot = {
-            "version": 1,
-            "original": None,
-            "deleted": context.current,
-            "edge": contexts.edge_of(context, known),
-        }
-        self.snapshots[resource_id] = json.loads(json.dumps(snapshot))
+    def snapshot(self, resource_type: str, resource_id: str) -> typing.Any:
+        """Return the snapshot that capture makes of a delete; None if it was not deleted."""
+        edges = self.deletes.get(resource_id)
+        if edges is None:
+            return None
+        note = changes.Note(
+            resource_type=resource_type,
+            resource_id=resource_id,
+            operation=states.Operation.DELETE,
+        )
+        return json.loads(json.dumps(workflows._snapshot(note, edges)))
 
-    delete_network_precommit = _keep
-    delete_subnet_precommit = _keep
-    delete_port_precommit = _keep
+    def delete_network_precommit(self, context: typing.Any) -> None:
+        self._keep("network", context, mechanisms._network_extras(context))
+
+    def delete_subnet_precommit(self, context: typing.Any) -> None:
+        self._keep("subnet", context, {"network": context.network.current})
+
+    def delete_port_precommit(self, context: typing.Any) -> None:
+        self._keep("port", context, mechanisms._port_extras(context))
+
+    def _keep(self, resource_type: str, context: typing.Any, extras: Json) -> None:
+        edge = changes.Edge(
+            resource_type=resource_type,
+            resource_id=context.current["id"],
+            deleted=snapshots.frozen(context.current),
+            extras=snapshots.frozen(extras),
+        )
+        self.deletes.setdefault(context.current["id"], []).append(edge)
 
 
 def _recording(hook: str) -> typing.Callable[[Recorder, typing.Any], None]:

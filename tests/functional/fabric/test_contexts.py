@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from networking_workflow.drivers import ml2, protocol
+from networking_workflow.drivers import contexts, ml2, protocol
 from networking_workflow.model import states
 from tests.functional.fabric import cloud, neutron_process, recorder
 
@@ -74,7 +74,7 @@ def follow(
         resource_type=kind,
         resource_id=resource_id,
         operation=operation,
-        snapshot=stock.snapshots.get(resource_id),
+        snapshot=stock.snapshot(kind, resource_id),
         applied=applied,
     )
     kept = None
@@ -235,6 +235,13 @@ def heal(plugin: typing.Any, port_id: str, snapshot: Json) -> list[tuple[str, Js
     return typing.cast(list[tuple[str, Json]], _DRIVERS["ours"].taken())
 
 
+def levels_of(plugin: typing.Any, port_id: str) -> list[Json]:
+    """Return a bound port's levels as capture writes them down."""
+    [place] = contexts.read_port(plugin, contexts.admin_context(), port_id).places
+    names = ("host", "level", "driver", "segment_id")
+    return [{name: level[name] for name in names} for level in place.levels]
+
+
 def test_port_moved_before_it_was_ever_applied_is_taken_off_its_old_place(
     neutron: neutron_process.Neutron,
 ) -> None:
@@ -242,12 +249,25 @@ def test_port_moved_before_it_was_ever_applied_is_taken_off_its_old_place(
     network = neutron.call(cloud.create_network)
     port = neutron.call(cloud.create_port, network["id"], {"binding:host_id": "one"})
     before = neutron.call(cloud.get, "port", port["id"])
+    levels = neutron.call(levels_of, port["id"])
     neutron.call(cloud.update, "port", port["id"], {"binding:host_id": "two"})
 
-    snapshot = {"version": 1, "original": before, "deleted": None, "edge": {}}
+    edge = {
+        "original_binding": {
+            "host": "one",
+            "vnic_type": before["binding:vnic_type"],
+            "profile": before["binding:profile"],
+            "vif_type": before["binding:vif_type"],
+            "vif_details": before["binding:vif_details"],
+        },
+        "original_binding_levels": levels,
+    }
+    snapshot = {"version": 1, "original": before, "deleted": None, "edge": edge}
     (_, created), (_, taken_off), (_, bound) = neutron.call(heal, port["id"], snapshot)
     assert (created["vif_type"], created["original"]) == ("unbound", None)
     assert (taken_off["original_host"], taken_off["original_vif_type"]) == ("one", "other")
+    assert taken_off["original_binding_levels"][0]["bound_driver"] == "recorder"
+    assert taken_off["original_vif_details"]["of_host"] == "one"
     assert (taken_off["vif_type"], taken_off["binding_levels"]) == ("unbound", None)
     assert (bound["original_vif_type"], bound["vif_type"]) == ("unbound", "other")
     assert (bound["host"], len(bound["binding_levels"])) == ("two", 1)
