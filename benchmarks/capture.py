@@ -16,8 +16,10 @@ from lab.neutron import running
 
 CHANGES = ("create network", "create port", "update port", "delete port")
 
-#: Side -> change -> one (milliseconds, statements) a turn.
-Results = dict[str, dict[str, list[tuple[float, int]]]]
+UNITS = (("milliseconds", "ms"), ("CPU milliseconds", "ms"), ("statements", "statements"))
+
+#: Side -> change -> (milliseconds, milliseconds of CPU, statements) of each turn.
+Results = dict[str, dict[str, list[tuple[float, float, int]]]]
 
 
 def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
@@ -61,10 +63,12 @@ def _in_process(deployment: neutron.Deployment, turns: int, warm_up: int) -> Res
 
 def _figures(
     change: str,
-    on: typing.Mapping[str, list[tuple[float, int]]],
-    off: typing.Mapping[str, list[tuple[float, int]]],
+    on: typing.Mapping[str, list[tuple[float, float, int]]],
+    off: typing.Mapping[str, list[tuple[float, float, int]]],
 ) -> list[figures.Figure]:
-    def side(results: typing.Mapping[str, list[tuple[float, int]]], place: int) -> list[float]:
+    def side(
+        results: typing.Mapping[str, list[tuple[float, float, int]]], place: int
+    ) -> list[float]:
         return [float(turn[place]) for turn in results[change]]
 
     return [

@@ -55,15 +55,15 @@ class Changes:
         self.network_id = self.create_network()["id"]
         self._call("create_subnet", "subnet", cidr="10.0.0.0/16", ip_version=4)
 
-    def turn(self, *, captured: bool) -> dict[str, tuple[float, int]]:
-        """Make each change once; return its milliseconds and statements."""
+    def turn(self, *, captured: bool) -> dict[str, tuple[float, float, int]]:
+        """Make each change once; return its milliseconds, CPU milliseconds and statements."""
         from networking_workflow.capture import session
 
         if captured:
             session.install()
         else:
             session.uninstall()
-        taken: dict[str, tuple[float, int]] = {}
+        taken: dict[str, tuple[float, float, int]] = {}
         self._timed(taken, "create network", self.create_network)
         port = self._timed(taken, "create port", self._create_port)
         self._timed(taken, "update port", functools.partial(self._update_port, port["id"]))
@@ -97,13 +97,15 @@ class Changes:
 
     def _timed(
         self,
-        taken: dict[str, tuple[float, int]],
+        taken: dict[str, tuple[float, float, int]],
         name: str,
         change: typing.Callable[[], Json],
     ) -> Json:
-        before, started = self._statements, time.perf_counter()
+        before, worked, started = self._statements, time.process_time(), time.perf_counter()
         result = change()
-        taken[name] = ((time.perf_counter() - started) * 1000, self._statements - before)
+        took_ms = (time.perf_counter() - started) * 1000
+        worked_ms = (time.process_time() - worked) * 1000
+        taken[name] = (took_ms, worked_ms, self._statements - before)
         return result
 
     def _count(self, *_: typing.Any) -> None:
