@@ -30,7 +30,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[1] / "build" / "bench"
 def main(argv: typing.Sequence[str] | None = None) -> int:
     """Return 1 if a goal was missed, else 0; a quick run misses none, since it shows none."""
     arguments = _arguments(argv)
-    scale = figures.QUICK if arguments.quick else figures.Scale()
+    scale = figures.QUICK if arguments.quick else figures.Scale(turns=arguments.turns)
     found: list[figures.Figure] = []
     for name in arguments.figures or FIGURES:
         _say(f"measuring: {name} (load average {os.getloadavg()[0]:.1f})")
@@ -58,6 +58,12 @@ def _arguments(argv: typing.Sequence[str] | None) -> argparse.Namespace:
         "--quick",
         action="store_true",
         help="Run a few turns only, to see that everything runs; the figures mean nothing",
+    )
+    parser.add_argument(
+        "--turns",
+        metavar="<number>",
+        type=int,
+        help="Pairs of every figure; below 30 no goal counts as met (default: 40 to 400)",
     )
     parser.add_argument(
         "--output",

@@ -82,7 +82,5 @@ def _figures(
                 f"without_{short}": round(pairs.quantile(side(off, place), 0.5), 2),
             },
         )
-        for place, (unit, short) in enumerate(
-            (("milliseconds", "ms"), ("statements", "statements"))
-        )
+        for place, (unit, short) in enumerate(UNITS)
     ]

@@ -20,14 +20,14 @@ FEWEST_PAIRS = 30
 class Scale:
     """How much is run; ``--quick`` only shows that it runs."""
 
-    turns: int = 60  #: pairs; figures that need more or can do with fewer say so
-    block: int = 5  #: requests of one side before the other has its turn
+    turns: int | None = None  #: pairs; None: as many as each figure asks for
+    block: int = 4  #: requests of one side before the other has its turn
     warm_up: int = 3  #: turns of each side that are not counted
     quick: bool = False
 
     def turns_of(self, wanted: int) -> int:
-        """Return ``wanted``, the number of pairs a figure asks for, or few if it shall be quick."""
-        return self.turns if self.quick else wanted
+        """Return ``wanted``, the number of pairs a figure asks for, unless another was given."""
+        return wanted if self.turns is None else self.turns
 
 
 QUICK = Scale(turns=2, block=1, warm_up=1, quick=True)
@@ -68,6 +68,7 @@ class Figure:
             "n": self.n,
             "holds": self.holds,
             "unit": self.unit,
+            "nice": os.getpriority(os.PRIO_PROCESS, 0),
             "load": [round(load, 2) for load in self.load],
             "beside": dict(self.beside),
             "note": self.note,
