@@ -40,6 +40,9 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):  # type: ignore[misc]
         super().__init__()
         session.install()
         self._lift_subscriptions()
+        drivers = self.mechanism_manager.ordered_mech_drivers
+        hearing = {driver.name: seams.receivers_after_commit(driver.obj) for driver in drivers}
+        exit_on_error(lambda: refusals.refuse_receivers(hearing))
 
     @property
     def mechanism_manager(self) -> typing.Any:

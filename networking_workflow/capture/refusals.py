@@ -89,6 +89,23 @@ def refuse_uncovered(
         )
 
 
+def refuse_receivers(receivers: typing.Mapping[str, typing.Sequence[str]]) -> None:
+    """Check which methods of each mechanism driver, by its name, hear of changes by themselves.
+
+    :raises ConfigurationError: if any does: its work would be done once at once, past the order of
+        the workflows.
+    """
+    complaints = [
+        f"'{name}' ({', '.join(methods)})" for name, methods in receivers.items() if methods
+    ]
+    if complaints:
+        raise errors.ConfigurationError(
+            "The core plugin ml2_workflow calls a driver's *_postcommit methods, but these "
+            f"mechanism drivers subscribe to changes besides: {'; '.join(complaints)}. Remove them "
+            "from [ml2] mechanism_drivers, or set core_plugin = ml2."
+        )
+
+
 def _uncovered(
     kind: tuple[str, str, frozenset[str]], configured: typing.Iterable[str]
 ) -> list[str]:

@@ -63,6 +63,32 @@ def lift_ovn_subscriptions(driver: typing.Any) -> None:
         registry.unsubscribe(receiver, resource, event)
 
 
+#: What OVN's driver goes on receiving after a commit: it writes Neutron's database only.
+KEPT_RECEIVERS = frozenset({"_add_segment_host_mapping_for_segment"})
+
+_COVERED_RESOURCES = (
+    *(resources.NETWORK, resources.SUBNET, resources.PORT, resources.SEGMENT),
+    *(resources.SECURITY_GROUP, resources.SECURITY_GROUP_RULE, resources.ADDRESS_GROUP),
+)
+
+
+def receivers_after_commit(driver: typing.Any) -> list[str]:
+    """Return which methods of a mechanism driver still hear of changes of covered resources.
+
+    Reads ``CallbacksManager._callbacks`` of ``neutron_lib/callbacks/manager.py``: nothing public
+    lists subscriptions.
+    """
+    found = set()
+    for resource in _COVERED_RESOURCES:
+        by_event = registry._get_callback_manager()._callbacks.get(resource, {})
+        for event in (events.AFTER_CREATE, events.AFTER_UPDATE, events.AFTER_DELETE):
+            for priority in by_event.get(event, ()):
+                for receiver in priority.pri_callbacks.values():
+                    if getattr(receiver, "__self__", None) is driver:
+                        found.add(receiver.__name__)
+    return sorted(found - KEPT_RECEIVERS)
+
+
 def queue_sqlite_writers() -> None:
     """Let writers on the configured SQLite file wait for each other instead of failing.
 

@@ -11,7 +11,7 @@ from lab.databases import pool
 from tests.functional.capture import inprocess
 
 
-@pytest.fixture(scope="session", params=["sqlite", "mariadb"])
+@pytest.fixture(scope="package", params=["sqlite", "mariadb"])
 def neutron(
     request: pytest.FixtureRequest, database_pool: pool.Pool
 ) -> collections.abc.Iterator[inprocess.Neutron]:

@@ -17,13 +17,13 @@ from neutron.plugins.ml2 import managers
 from neutron.plugins.ml2 import plugin as ml2_plugin
 from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
 from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance, ovsdb_monitor
+from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.callbacks import manager as callbacks_manager
-from neutron_lib.callbacks import registry
 from oslo_db.sqlalchemy import enginefacade, engines
 from sqlalchemy import orm
 from sqlalchemy.orm import unitofwork
 
-from networking_workflow.capture import mechanisms, plugin, seams, session
+from networking_workflow.capture import mechanisms, plugin, refusals, seams, session
 from networking_workflow.model import errors
 
 
@@ -34,6 +34,7 @@ def digest(thing):
 #: Source of what a seam stands in for or reaches into. A new digest: read the upstream change,
 #: adapt the seam, then write the new digest here.
 UPSTREAM = {
+    callbacks_manager.CallbacksManager.subscribe: "38ee8e713677",
     mech_driver.OVNMechanismDriver.subscribe: "824eb0357896",
     ml2_plugin.Ml2Plugin.__init__: "cecd886db08d",
     managers.MechanismManager._call_on_drivers: "c85d08eb8b0e",
@@ -98,6 +99,35 @@ def test_every_subscription_of_ovn_is_lifted_or_kept_on_purpose(callbacks):
     } | KEPT
     seams.lift_ovn_subscriptions(driver)
     assert before - subscriptions(callbacks) == set(seams.OVN_SUBSCRIPTIONS)
+
+
+def test_lifted_ovn_hears_of_no_change_and_unlifted_of_many(callbacks):
+    driver = object.__new__(mech_driver.OVNMechanismDriver)
+    driver.sg_enabled = True
+    driver.subscribe()
+    assert "_create_security_group" in seams.receivers_after_commit(driver)
+    seams.lift_ovn_subscriptions(driver)
+    assert seams.receivers_after_commit(driver) == []
+
+
+class Impatient:
+    """A driver that does not wait to be called."""
+
+    def port_changed(self, resource, event, trigger, payload=None):
+        """Program something at once."""
+
+    def agent_changed(self, resource, event, trigger, payload=None):
+        """Have nothing to do with covered resources."""
+
+
+def test_driver_that_subscribes_to_changes_by_itself_is_refused_by_name(callbacks):
+    driver = Impatient()
+    callbacks.subscribe(driver.port_changed, resources.PORT, events.AFTER_UPDATE)
+    callbacks.subscribe(driver.agent_changed, resources.AGENT, events.AFTER_UPDATE)
+    assert seams.receivers_after_commit(driver) == ["port_changed"]
+    with pytest.raises(errors.ConfigurationError, match=r"'impatient' \(port_changed\)"):
+        refusals.refuse_receivers({"quiet": [], "impatient": ["port_changed"]})
+    refusals.refuse_receivers({"quiet": []})
 
 
 def test_ovn_without_security_groups_has_less_to_lift(callbacks):
