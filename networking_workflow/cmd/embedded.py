@@ -6,6 +6,9 @@
 Servers load the application before or after they fork, and some tell nobody that they did. So what
 belongs to a process is looked up by its id, each time; and a worker that was forked from a process
 with a conductor starts its own when it commits its first workflow.
+
+On SQLite a server must load the application after it forks: SQLite's library does not survive a
+fork while another thread is inside it.
 """
 
 import atexit
