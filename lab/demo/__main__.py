@@ -8,17 +8,22 @@ Exit status: 0 if every workflow ended and OVN holds what Neutron says, 1 otherw
 
 import argparse
 import contextlib
+import pathlib
+import shutil
 import signal
 import sys
 import time
 import typing
+
+import openstack.exceptions
 
 from lab import client, neutron, ovn, processes
 from lab.databases import pool
 from lab.demo import changes, compare, screen, story
 from lab.neutron import schema
 
-_PROFILE_RULES = ("create_port:binding:profile", "update_port:binding:profile")
+#: Where neutron-api's log is kept when everything else is deleted.
+LOG = pathlib.Path("build/demo/neutron-api.log")
 
 #: The compute host that bound ports are on.
 COMPUTE = "compute-1"
@@ -38,10 +43,17 @@ def main() -> int:
     except KeyboardInterrupt:
         show.say("Interrupted; everything that was started has been stopped.")
         return 130
-    except (story.StoryFailed, processes.LabError) as failure:
+    except (story.StoryFailed, processes.LabError, openstack.exceptions.SDKException) as failure:
         show.say(f"The demonstration failed: {failure}")
+        show.say(f"The log of neutron-api, if it was started: {LOG}")
         return 1
     return _summary(show, result, time.monotonic() - begun)
+
+
+def _keep_log(path: pathlib.Path) -> None:
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        shutil.copyfile(path, LOG)
 
 
 def _interrupt(_signal: int, _frame: object) -> typing.NoReturn:
@@ -62,11 +74,11 @@ def _run(kind: str, show: screen.Screen, stack: contextlib.ExitStack) -> compare
         mechanism_drivers=("ovn",),
         ovn=central,
         workflow={"conductor": "embedded"},
-        # Without a Keystone there is no service user; an administrator says what Nova would say.
-        policy=dict.fromkeys(_PROFILE_RULES, "rule:context_is_admin"),
     )
     deployment = stack.enter_context(neutron.Deployment(profile))
-    api = stack.enter_context(neutron.NeutronApi(deployment))
+    api = neutron.NeutronApi(deployment)
+    stack.callback(_keep_log, api.log_path)
+    stack.enter_context(api)
     show.say(f"neutron-api answers at {api.url}; its log is {api.log_path} while this runs.")
     tenant = changes.Tenant(client.sdk(api.url))
     told = story.Story(tenant, central, show, COMPUTE)

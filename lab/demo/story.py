@@ -335,19 +335,19 @@ class Story:
         self.show.phase(
             4,
             "One change fails for good, and nothing else is held up",
-            "Neutron accepts VLAN tag 0 for a nested port; OVN's schema allows 1 to 4095, and its "
-            "client library drops the value with a log line. Stock reports success. Here the row "
-            "is read back, so the workflow is FAILED and says what differs.",
+            "A tenant gives a port a device_id with a NUL character. Neutron accepts it; OVSDB "
+            "cannot carry it and cuts the connection of whoever sends it, at each attempt again. "
+            "Here the change FAILED, with its cause, before it was sent; the port beside it is not "
+            "held up.",
         )
         mark = len(self.tenant.changes)
-        profile = {"parent_name": self.made["web-1"].id, "tag": 0}
-        self.port("nested", "blue", "web", bound=False, **{"binding:profile": profile})
+        self.port("odd", "blue", "web", bound=False, device_id="vm\x007")
         self.port("web-3", "blue", "web", bound=True)
         self.converge(self.since(mark))
-        nested = self.made["nested"].id
-        failed = self.tenant.get(f"/tasks?resource_id={nested}&task_state=FAILED")["tasks"]
+        odd = self.made["odd"].id
+        failed = self.tenant.get(f"/tasks?resource_id={odd}&task_state=FAILED")["tasks"]
         self.show.quote(
-            f"GET /v2.0/tasks?resource_id={nested}&task_state=FAILED",
+            f"GET /v2.0/tasks?resource_id={odd}&task_state=FAILED",
             [
                 f"driver {t['driver']}: {t['failure']['code']}: {t['failure']['message']}"
                 + (f" [admin: {t['failure_detail']}]" if t.get("failure_detail") else "")
@@ -358,7 +358,7 @@ class Story:
         if not failed or list(states.values()) != ["ERROR", "SYNCED"]:
             raise StoryFailed(f"Expected one ERROR and one SYNCED, got {states}")
         mark = len(self.tenant.changes)
-        self.update("port", "nested", "tag 7", **{"binding:profile": profile | {"tag": 7}})
+        self.update("port", "odd", "a device_id without NUL", device_id="vm-7")
         self.converge(self.since(mark))
         if self.since(mark)[0].sync_state != "SYNCED":
             raise StoryFailed("The later update did not heal the port.")
