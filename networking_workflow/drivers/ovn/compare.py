@@ -135,6 +135,35 @@ def differences(rows: typing.Iterable[Row], found: Found) -> tuple[Difference, .
     return tuple(result)
 
 
+def unspeakable(rows: typing.Iterable[Row]) -> tuple[str, ...]:
+    """Return the columns, in words, whose text the OVSDB protocol cannot carry; none: all can.
+
+    JSON strings of OVSDB (RFC 7047, 3.1) have no NUL and no lone surrogate. The server ends the
+    connection of a client that sends one, and would do so at each attempt.
+    """
+    return tuple(
+        f"{row.table} {row.name}: {column} has a character that OVSDB cannot carry"
+        for row in rows
+        if not row.absent
+        for column, wanted in row.columns.items()
+        if any(map(_UNSPEAKABLE.search, _texts(wanted)))
+    )
+
+
+_UNSPEAKABLE = re.compile("[\\x00\\ud800-\\udfff]")
+
+
+def _texts(wanted: typing.Any) -> typing.Iterator[str]:
+    if isinstance(wanted, str):
+        yield wanted
+    elif isinstance(wanted, Keys):
+        for value in wanted.wanted.values():
+            yield from _texts(value)
+    elif isinstance(wanted, frozenset):
+        for value in wanted:
+            yield from _texts(value)
+
+
 def _column(
     row: Row, column: str, wanted: typing.Any, found: typing.Any
 ) -> typing.Iterator[Difference]:

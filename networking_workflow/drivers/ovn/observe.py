@@ -32,7 +32,7 @@ def read(nb: typing.Any, rows: typing.Iterable[compare.Row]) -> compare.Found:
 
 def row(nb: typing.Any, table: str, name: str) -> typing.Any:
     """Return the row with this name, or None."""
-    return nb.lookup(table, name, default=None)
+    return nb.lookup(table, name, default=None) if name else None
 
 
 def contains(row: typing.Any, column: str, other: typing.Any) -> bool:

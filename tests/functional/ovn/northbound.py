@@ -41,7 +41,9 @@ def rows(ovn: lab_ovn.OvnCentral) -> dict[str, list[Row]]:
     return found
 
 
-def normalised(ovn: lab_ovn.OvnCentral, names: typing.Mapping[str, str]) -> list[str]:
+def normalised(
+    ovn: lab_ovn.OvnCentral, names: typing.Mapping[str, str], *, revisions: bool = True
+) -> list[str]:
     """Return one line for each row; ``names`` maps ids, addresses and the like to labels."""
     found = rows(ovn)
     own = {one["_uuid"]: _label(table, one) for table in TABLES for one in found[table]}
@@ -53,6 +55,8 @@ def normalised(ovn: lab_ovn.OvnCentral, names: typing.Mapping[str, str]) -> list
         for one in found[table]:
             columns = {key: value for key, value in one.items() if key not in _SKIPPED}
             _hide_random(columns)
+            if not revisions:
+                columns.get("external_ids", {}).pop("neutron:revision_number", None)
             text = json.dumps(_sorted(columns), sort_keys=True)
             lines.append(table + " " + _twice(pattern, replace, text))
     return sorted(_resort(line) for line in lines)
@@ -74,7 +78,8 @@ def _label(table: str, row: Row) -> str:
     if table == "ACL":
         return f"acl {row['direction']} {row['match']}".replace('"', "'")
     if table in ("DHCP_Options", "QoS", "DNS"):
-        return f"{table} of {sorted(row['external_ids'].items())}".replace('"', "'")
+        ids = {key: one for key, one in row["external_ids"].items() if "revision" not in key}
+        return f"{table} of {sorted(ids.items())}".replace('"', "'")
     return str(row.get("name") or row.get("chassis_name"))
 
 

@@ -89,6 +89,8 @@ class Script:
         self.create("subnet", "no-dhcp", cidr="10.3.0.0/24", **four, enable_dhcp=False)
         self.create("subnet", "own-dns", cidr="10.4.0.0/24", **four, dns_nameservers=["10.4.0.53"])
         self.create("subnet", "no-dns", cidr="10.5.0.0/24", **four, dns_nameservers=["0.0.0.0"])
+        # Before there are ports: stock does not carry it to options that single ports have.
+        self.update("network", "tenant", mtu=1400)
         six = {"network_id": self.made["provider"]["id"], "ip_version": 6}
         for mode, cidr in (
             ("dhcpv6-stateful", "2001:db8:1::/64"),
@@ -155,7 +157,7 @@ class Script:
 
     def changes(self) -> None:
         """Updates of every kind."""
-        self.update("network", "tenant", name="tenant-2", mtu=1400)
+        self.update("network", "tenant", name="tenant-2")
         self.update("network", "provider", **{"provider:segmentation_id": 112})
         self.update("subnet", "plain", dns_nameservers=["10.1.0.53", "10.1.0.54"])
         self.update("subnet", "no-gateway", enable_dhcp=False)
@@ -180,7 +182,8 @@ class Script:
         self.delete("security_group_rule", "rule1")
         self.delete("security_group_rule", "from-hosts")
         self.delete("security_group", "unused")
-        self.delete("subnet", "slaac")
+        # Not "slaac": stock leaves its addresses on the ports that had them.
+        self.delete("subnet", "own-dns")
         self.delete("address_group", "hosts")
 
     def names(self) -> dict[str, str]:

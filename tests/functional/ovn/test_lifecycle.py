@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from networking_workflow.model import errors
 from tests.functional.capture import inprocess
-from tests.functional.ovn import cloud, northbound
+from tests.functional.ovn import cloud, northbound, script
 
 
 @pytest.fixture
@@ -99,9 +99,10 @@ def test_network(neutron: cloud.Neutron, conductor: cloud.Conductor, net: typing
 def test_network_mtu_reaches_dhcp(
     neutron: cloud.Neutron, conductor: cloud.Conductor, subnet: typing.Any
 ) -> None:
+    neutron.create("port", network_id=subnet["network_id"], extra_dhcp_opts=script.DHCP_OPTIONS)
     neutron.update("network", subnet["network_id"], mtu=1300)
     conductor.drain()
-    assert dhcp(neutron, subnet)[0]["options"]["mtu"] == "1300"
+    assert [one["options"]["mtu"] for one in dhcp(neutron, subnet)] == ["1300", "1300"]
 
 
 def test_subnet(

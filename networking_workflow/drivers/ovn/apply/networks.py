@@ -8,6 +8,7 @@ import typing
 from neutron.common.ovn import constants as ovn_const
 
 from networking_workflow.drivers.ovn import compare, facts, observe
+from networking_workflow.drivers.ovn.apply import subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
 
@@ -38,6 +39,10 @@ def _write(
     if observe.row(work.nb, "Logical_Switch", name) is None:
         work.client.create_network(work.context, known.network)
     else:
+        if apply_work.touched(found, "Logical_Switch", "external_ids:neutron:mtu"):
+            # First, for the next attempt would not see any more that the MTU was another.
+            for subnet in work.plugin.get_subnets_by_network(work.context, known.network["id"]):
+                subnets.apply_own_rows(work, subnet["id"])
         if apply_work.touched(found, "Logical_Switch"):
             work.client.update_network(work.context, known.network)
         _write_localnets(work, known, wanted, found)

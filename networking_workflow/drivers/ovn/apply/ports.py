@@ -20,6 +20,7 @@ from networking_workflow.drivers.ovn.expect import security_groups as expect_gro
 from networking_workflow.model import errors
 
 _LSP = "Logical_Switch_Port"
+_GROUPS = ovn_const.OVN_SG_IDS_EXT_ID_KEY
 
 
 def apply(work: apply_work.Work) -> None:
@@ -55,7 +56,7 @@ def delete(work: apply_work.Work) -> None:
 def _finds_switch(work: apply_work.Work, lsp: typing.Any) -> bool:
     """Whether stock will find the port's switch: by an external id, which may be damaged."""
     name = lsp.external_ids.get(ovn_const.OVN_NETWORK_NAME_EXT_ID_KEY, "")
-    switch = observe.row(work.nb, "Logical_Switch", name) if name else None
+    switch = observe.row(work.nb, "Logical_Switch", name)
     return switch is not None and observe.contains(switch, "ports", lsp)
 
 
@@ -123,9 +124,11 @@ def _write(work: apply_work.Work, known: facts.Port, found: apply_work.Differenc
     if mine:
         # OVNClient writes into the dict: a copy, so that what is expected stays as it is.
         port = copy.deepcopy({**known.port, "network": known.network})
-        if observe.row(work.nb, _LSP, port_id) is None:
+        lsp = observe.row(work.nb, _LSP, port_id)
+        if lsp is None:
             work.client.create_port(work.context, port)
         else:
+            _forget_lost_groups(work, lsp)
             work.client.update_port(work.context, port)
         work.connections.catch_up(work.pair)
     _write_port_groups(work, known)
@@ -135,6 +138,17 @@ def _write(work: apply_work.Work, known: facts.Port, found: apply_work.Differenc
             txn.add(
                 work.nb.set_lswitch_port_to_virtual_type(child, virtual_ip, port_id, if_exists=True)
             )
+
+
+def _forget_lost_groups(work: apply_work.Work, lsp: typing.Any) -> None:
+    """Take groups that OVN does not have any more off the port's row: stock wants to leave them."""
+    groups = lsp.external_ids.get(_GROUPS, "").split()
+    names = {one: expect_groups.group_name(one) for one in groups}
+    kept = [one for one in groups if observe.row(work.nb, "Port_Group", names[one]) is not None]
+    if kept != groups:
+        work.nb.db_set(_LSP, lsp.uuid, ("external_ids", {_GROUPS: " ".join(kept)})).execute(
+            check_error=True
+        )
 
 
 def _write_port_groups(work: apply_work.Work, known: facts.Port) -> None:

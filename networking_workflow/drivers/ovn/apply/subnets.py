@@ -10,6 +10,8 @@ nothing (``ovn_client.py`` ``create_subnet``); here they are made in any case.
 import typing
 
 from neutron.common.ovn import constants as ovn_const
+from neutron_lib.utils import net
+from oslo_config import cfg
 
 from networking_workflow.drivers.ovn import compare, facts, observe
 from networking_workflow.drivers.ovn.apply import work as apply_work
@@ -23,12 +25,12 @@ def apply(work: apply_work.Work) -> None:
 
     :raises MissingReference: if OVN does not have the network.
     """
-    known = _read(work)
+    known = _read(work, work.target.resource_id)
     _require_network(work, known)
     if _metadata_address_differs(work, known):
         # Changes the metadata port's row, so a workflow of that port follows.
         work.client.update_metadata_port(work.context, known.network, subnet=known.subnet)
-        known = _read(work)
+        known = _read(work, work.target.resource_id)
     wanted = expect_subnets.rows(known, work.settings)
     apply_work.converge(work, lambda: wanted, lambda found: _write(work, known, wanted, found))
     work.bump_revision(known.subnet, ovn_const.TYPE_SUBNETS)
@@ -41,8 +43,20 @@ def delete(work: apply_work.Work) -> None:
     work.forget_revision(subnet_id, ovn_const.TYPE_SUBNETS)
 
 
-def _read(work: apply_work.Work) -> facts.Subnet:
-    subnet_id = work.target.resource_id
+def apply_own_rows(work: apply_work.Work, subnet_id: str) -> None:
+    """Make OVN hold the DHCP options that single ports of a subnet have, and those only.
+
+    Stock does not carry a change of the subnet or the network to them.
+    """
+    known = _read(work, subnet_id)
+    if not known.special_ports:
+        return
+    _subnet, *wanted = expect_subnets.rows(known, work.settings)
+    rows = tuple(wanted)
+    apply_work.converge(work, lambda: rows, lambda found: _mend(work, rows, found))
+
+
+def _read(work: apply_work.Work, subnet_id: str) -> facts.Subnet:
     special = {
         row.external_ids["port_id"]
         for row in observe.dhcp_rows(work.nb, subnet_id)
@@ -81,6 +95,7 @@ def _write(
     found: apply_work.Differences,
 ) -> None:
     _drop_copies(work, known)
+    _choose_mac(work, known.subnet["id"], found)
     subnet = known.subnet
     with work.nb.transaction(check_error=True) as txn:
         txn.add(work.nb.check_revision_number(subnet["id"], subnet, ovn_const.TYPE_SUBNETS))
@@ -90,6 +105,16 @@ def _write(
         _mend(work, wanted, found)
     else:
         _delete_rows(work, observe.dhcp_rows(work.nb, subnet["id"]))
+
+
+def _choose_mac(work: apply_work.Work, subnet_id: str, found: apply_work.Differences) -> None:
+    """Give the DHCP server an Ethernet address if it has none: stock keeps what is there."""
+    for one in found:
+        column, _, key = one.column.partition(":")
+        if one.name == subnet_id and isinstance(one.expected, compare.AnyMac) and one.found:
+            mac = net.get_random_mac(cfg.CONF.base_mac.split(":"))
+            record = apply_work.record(work.nb, one.place)
+            work.nb.db_set(one.table, record, (column, {key: mac})).execute(check_error=True)
 
 
 def _mend(work: apply_work.Work, wanted: apply_work.Rows, found: apply_work.Differences) -> None:

@@ -66,6 +66,7 @@ def converge(
     """Write until what is read back is what is ``wanted``; return whether anything was written.
 
     :raises BackendDiffers: if it still is not after :data:`WRITES` writes.
+    :raises PermanentFailure: if a text cannot be written to OVN at all.
     """
     for written in range(WRITES + 1):
         rows = wanted()
@@ -73,10 +74,17 @@ def converge(
         if not found:
             return written > 0
         if written < WRITES:
+            _refuse_unspeakable(rows)
             _reset_revisions(work, found)
             write(found)
             work.connections.catch_up(work.pair)
     raise errors.BackendDiffers(tuple(str(one) for one in found))
+
+
+def _refuse_unspeakable(rows: Rows) -> None:
+    found = compare.unspeakable(rows)
+    if found:
+        raise errors.PermanentFailure("; ".join(found))
 
 
 def touched(found: Differences, table: str, column: str = "") -> list[compare.Difference]:
