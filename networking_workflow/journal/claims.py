@@ -67,21 +67,15 @@ def candidates_statement() -> sa.CompoundSelect[typing.Any]:
     return sa.union_all(first(0, _W.project_id > sa.bindparam("after")), first(1))
 
 
-def park_statement() -> sa.Update:
-    """Write the blocker's row; no row changes if it holds nothing any more.
-
-    It must be a write: what closes the race with the blocker's end is that both write this row.
-    """
-    return (
-        sa.update(tables.workflows)
-        .where(_W.id == sa.bindparam("blocker"), _W.holding)
-        .values(parked=_W.parked + 1)
-    )
-
-
 _HAS_WORK = has_work_statement()
 _CANDIDATES = candidates_statement()
-_PARK = park_statement()
+
+#: Served by the primary key.
+_PARK = (
+    sa.update(tables.workflows)
+    .where(_W.id == sa.bindparam("blocker"), _W.holding)
+    .values(parked=_W.parked + 1)
+)
 
 _WAIT = (
     sa.update(tables.workflows)
@@ -201,7 +195,7 @@ def park(connection: sa.Connection, waiter: str, blocker: order.Before) -> bool:
 
     :raises LookAgain: if another conductor was faster with ``waiter``.
     """
-    if not connection.execute(_PARK, {"blocker": blocker.workflow_id}).rowcount:
+    if not write_blocker(connection, blocker.workflow_id):
         return False
     if not order.still_before(connection, blocker):
         raise retries.LookAgain
@@ -209,6 +203,15 @@ def park(connection: sa.Connection, waiter: str, blocker: order.Before) -> bool:
     if not connection.execute(_WAIT, waiting).rowcount:
         raise retries.LookAgain
     return True
+
+
+def write_blocker(connection: sa.Connection, blocker: str) -> bool:
+    """Write the blocker's row; False: it holds nothing any more.
+
+    It must be a write: what closes the race with the blocker's end is that both write this row,
+    with its lock on one server, with certification on Galera.
+    """
+    return bool(connection.execute(_PARK, {"blocker": blocker}).rowcount)
 
 
 def _start(
@@ -239,7 +242,7 @@ def _start(
         "new_keys": folded.held_keys,
         "new_gen": folded.gen,
     }
-    if connection.execute(_CLAIM, parameters).rowcount != 1:
+    if not claim_row(connection, parameters):
         raise retries.LookAgain
     many = folds.fold(connection, own.id, folded)
     claimed = workflows.Claim(
@@ -262,3 +265,11 @@ def _start(
         folded=tuple(folded.ids),
     )
     return claimed, many
+
+
+def claim_row(connection: sa.Connection, parameters: dict[str, typing.Any]) -> bool:
+    """READY to RUNNING; False: claimed by another since its holds were read.
+
+    The state alone does not tell: it may be READY again, with other holds. The fence does.
+    """
+    return connection.execute(_CLAIM, parameters).rowcount == 1

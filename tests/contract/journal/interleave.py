@@ -79,6 +79,12 @@ def _listening(
 def in_thread(
     work: collections.abc.Callable[[], _Result],
 ) -> collections.abc.Iterator["concurrent.futures.Future[_Result]"]:
-    """Run ``work`` beside the block; it has ended when the block has."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as executor:
-        yield executor.submit(work)
+    """Run ``work`` beside the block; it has ended when the block has, unless the block fails."""
+    executor = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+    future = executor.submit(work)
+    try:
+        yield future
+    except BaseException:
+        executor.shutdown(wait=False)
+        raise
+    executor.shutdown(wait=True)
