@@ -9,6 +9,7 @@ import pytest
 
 from lab.databases import pool
 from tests.functional.capture import inprocess
+from tests.functional.capture.world import World
 
 
 @pytest.fixture(scope="package", params=["sqlite", "mariadb"])
@@ -20,3 +21,8 @@ def neutron(
     running = inprocess.Neutron(database)
     yield running
     running.close()
+
+
+@pytest.fixture
+def world(neutron: inprocess.Neutron) -> World:
+    return World(neutron)
