@@ -23,7 +23,6 @@ from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.plugins import directory
 from oslo_config import cfg
 
-from networking_workflow.capture import plugin as capture_plugin
 from networking_workflow.capture import session
 from networking_workflow.cmd import assembly
 from networking_workflow.conductor import loop
@@ -124,6 +123,9 @@ def _load_plugin() -> typing.Any:
         ) from error
     finally:
         logging.getLogger().removeHandler(logged)
+    # Not imported before the configuration was read: at its import it prepares the database.
+    from networking_workflow.capture import plugin as capture_plugin
+
     plugin = directory.get_plugin()
     if not isinstance(plugin, capture_plugin.CapturingMl2Plugin):
         raise errors.ConfigurationError(

@@ -164,3 +164,12 @@ def run_to_its_end(conductor):
         timeout=120,
         check=False,
     )
+
+
+def test_the_core_plugin_is_not_imported_before_the_configuration_was_read():
+    """At its import it prepares the database that the configuration names."""
+    code = (
+        "import sys, networking_workflow.cmd.conductor;"
+        "sys.exit('networking_workflow.capture.plugin' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
