@@ -175,16 +175,19 @@ class OvnCentral:
         if "northd" in self._processes and self._processes["northd"].alive():
             return
         northd = processes.find_program("ovn-northd", package="ovn-central")
+        control = self.folder.path / "northd.ctl"
+        control.unlink(missing_ok=True)
         self._start(
             "northd",
             [
                 northd,
                 f"--ovnnb-db={self.nb_connection}",
                 f"--ovnsb-db={self.sb_connection}",
-                f"--unixctl={self.folder.path / 'northd.ctl'}",
+                f"--unixctl={control}",
                 f"--pidfile={self.folder.path / 'northd.pid'}",
             ],
         )
+        self._processes["northd"].wait_ready(control.exists, START_DEADLINE_S)
 
     def _start(self, name: str, argv: list[str]) -> None:
         here = str(self.folder.path)

@@ -4,6 +4,7 @@
 """A Galera cluster of two MariaDB nodes on this machine, both written to."""
 
 import pathlib
+import re
 import typing
 
 import pymysql
@@ -44,7 +45,8 @@ class Galera(server.Server):
             self._nodes = _new_nodes(self.durable, self.options)
         for node in self._nodes:
             node.initialise()
-        first, second = self._nodes
+        # The one with the last commit: a node that was killed may not have applied it yet.
+        first, second = sorted(self._nodes, key=_position, reverse=True)
         # After a stop (or a crash of both) Galera wants to be told which node was the last one.
         _replace_in(first.data / "grastate.dat", "safe_to_bootstrap: 0", "safe_to_bootstrap: 1")
         first.launch(["--wsrep-new-cluster"])
@@ -145,6 +147,20 @@ def is_ready(node: mariadb.Node, size: int) -> bool:
         "wsrep_cluster_size": str(size),
         "wsrep_local_state_comment": "Synced",
     }
+
+
+def _position(node: mariadb.Node) -> int:
+    """Return the number of the last transaction in a stopped node's data; -1 in new data."""
+    state = node.data / "grastate.dat"
+    if not state.exists():
+        return -1
+    stopped_at = re.search(r"^seqno:\s*(-?\d+)$", state.read_text(), re.MULTILINE)
+    if stopped_at is not None and int(stopped_at[1]) >= 0:
+        return int(stopped_at[1])
+    # It was killed. The server says where its data ends, and exits.
+    said = node.folder.run(node.command(["--wsrep-recover"]))
+    recovered = re.search(r"Recovered position: [0-9a-f-]{36}:(-?\d+)", said)
+    return -1 if recovered is None else int(recovered[1])
 
 
 def _replace_in(path: pathlib.Path, old: str, new: str) -> None:

@@ -55,28 +55,29 @@ class Node:
             ]
         )
 
+    def command(self, extra: typing.Sequence[str] = ()) -> list[str]:
+        """Return the command line of the server."""
+        return [
+            processes.find_program("mariadbd", package="mariadb-server"),
+            "--no-defaults",
+            f"--datadir={self.data}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.folder.path / 'mysqld.pid'}",
+            f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}",
+            "--skip-networking",
+            "--skip-name-resolve",
+            "--max-connections=600",
+            "--innodb-buffer-pool-size=256M",
+            "--innodb-log-file-size=48M",
+            "--table-open-cache=4000",
+            *self.options,
+            *extra,
+        ]
+
     def launch(self, extra: typing.Sequence[str] = ()) -> None:
         """Start the process without waiting for it."""
         self.process = processes.Process(
-            self.name,
-            [
-                processes.find_program("mariadbd", package="mariadb-server"),
-                "--no-defaults",
-                f"--datadir={self.data}",
-                f"--socket={self.socket}",
-                f"--pid-file={self.folder.path / 'mysqld.pid'}",
-                f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}",
-                "--skip-networking",
-                "--skip-name-resolve",
-                "--max-connections=600",
-                "--innodb-buffer-pool-size=256M",
-                "--innodb-log-file-size=48M",
-                "--table-open-cache=4000",
-                *self.options,
-                *extra,
-            ],
-            folder=self.folder,
-            log=self.log,
+            self.name, self.command(extra), folder=self.folder, log=self.log
         )
 
     def wait_ready(self, ready: typing.Callable[[], bool], deadline_s: float) -> None:

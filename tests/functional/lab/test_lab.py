@@ -110,12 +110,18 @@ def test_the_pool_lends_tables_without_the_rows_of_the_test_before(
     committed, left_open = engine.connect(), engine.connect()
     committed.execute(sa.insert(table).values(id=1))
     committed.commit()
+    committed.invalidate()
     left_open.execute(sa.select(table)).all()
     left_open.execute(sa.update(table).values(id=2))  # a test that died with its locks
     after = database_pool.empty(kind, "lent", table.metadata.create_all)
     for url in after.urls:
         with pool.engine(url) as fresh, fresh.connect() as connection:
             assert connection.execute(sa.select(table)).all() == []
+    # Left to the garbage collector it would raise wherever that happens to run.
+    left_open.invalidate()
+    left_open.close()
+    committed.close()
+    engine.dispose()
 
 
 def test_servers_do_not_outlive_a_killed_owner() -> None:
@@ -273,7 +279,7 @@ def test_neutron_believes_tenants_headers_where_the_profile_says_so(
         assert [len(group["security_group_rules"]) for group in groups] == [4]
         assert mine.show("networks", network["id"])["name"] == "secret"
         assert other.call("GET", f"/networks/{network['id']}").status == 404
-        assert other.call("POST", "/networks", {"network": {"project_id": "mine"}}).status == 403
+        assert other.call("POST", "/networks", {"network": {"project_id": "mine"}}).status == 400
 
 
 def test_a_killed_worker_ends_the_api_and_it_starts_again_at_the_same_url(
