@@ -54,7 +54,7 @@ def hanging():
 def test_a_conductor_paused_beyond_its_lease_writes_nothing_afterwards(cloud, start, hanging):
     paused = PausedJournal(cloud.engine)
     slow, after, quick = MemoryDriver("a", hanging), MemoryDriver("b"), MemoryDriver("a")
-    first = start(slow, after, on=paused, lease_s=1.0, chores_s=60.0)
+    first = start(slow, after, on=paused, lease_s=3.0, chores_s=60.0)
     lost_owner = wait_until(lambda: first.owner, 5, "the first conductor to register")
     workflow = cloud.network()
     assert hanging.inside.wait(PATIENCE_S)
@@ -79,7 +79,7 @@ def test_a_conductor_paused_beyond_its_lease_writes_nothing_afterwards(cloud, st
 def test_a_process_cut_off_from_the_database_stops_before_its_next_call(cloud, start, hanging):
     paused = PausedJournal(cloud.engine)
     slow, after = MemoryDriver("a", hanging), MemoryDriver("b")
-    first = start(slow, after, on=paused, lease_s=0.5, chores_s=60.0)
+    first = start(slow, after, on=paused, lease_s=3.0, chores_s=60.0)
     workflow = cloud.network()
     assert hanging.inside.wait(PATIENCE_S)
     paused.runs.clear()
@@ -94,18 +94,18 @@ def test_a_process_cut_off_from_the_database_stops_before_its_next_call(cloud, s
 
 def test_a_call_that_hangs_keeps_its_lease_and_its_keys(cloud, start, hanging):
     slow = MemoryDriver("memory", hanging)
-    start(slow, lease_s=0.5, workers=1)
+    start(slow, lease_s=2.0, workers=1)
     create = cloud.network()
     assert hanging.inside.wait(PATIENCE_S)
     update = cloud.update(create)
     other = MemoryDriver("memory")
-    start(other, lease_s=0.5)
+    start(other, lease_s=2.0)
     cloud.comes_to(update, "WAITING")
     generation = cloud.row(create).fence
     free = cloud.network()
     cloud.comes_to(free, "SUCCESS")
     # Three leases long the other one tries to take over what it can.
-    wait_until(lambda: cloud.age_s(create) > 1.5, PATIENCE_S, "three leases to pass")
+    wait_until(lambda: cloud.age_s(create) > 6, PATIENCE_S, "three leases to pass")
     assert (cloud.state(create), cloud.row(create).fence) == ("RUNNING", generation)
     assert cloud.state(update) == "WAITING"
     hanging.go.set()
@@ -150,7 +150,7 @@ def test_a_graceful_stop_hands_back_what_does_not_finish_in_time(cloud, start, h
 
 
 def test_a_stop_in_the_middle_of_a_call_leaves_the_workflow_to_the_lease(cloud, start, hanging):
-    conductor = start(MemoryDriver("a", hanging), drain_s=0.0, hand_back_s=0.1, lease_s=0.5)
+    conductor = start(MemoryDriver("a", hanging), drain_s=0.0, hand_back_s=0.1, lease_s=3.0)
     workflow = cloud.network()
     assert hanging.inside.wait(PATIENCE_S)
     assert conductor.stop() is False
