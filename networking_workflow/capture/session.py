@@ -26,7 +26,7 @@ from neutron_lib.plugins import directory
 from sqlalchemy import event, orm
 
 from networking_workflow.capture import changes, classes, rows, snapshots, workflows
-from networking_workflow.journal import fence, record
+from networking_workflow.journal import failpoints, fence, record
 from networking_workflow.model import errors
 from networking_workflow.model import keys as model_keys
 from networking_workflow.model import running as model_running
@@ -227,6 +227,7 @@ class Capture:
         current: _Transaction | None = session.info.get(_INFO)
         if session.in_nested_transaction() or current is None or not current.recorded:
             return
+        failpoints.failpoint("capture.committed")
         ids, current.recorded = current.recorded, []
         if _COMMITTED.ids is not None:
             _COMMITTED.ids.extend(ids)
