@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from lab import client, databases, neutron, ovn, processes
-from lab.databases import pool
+from lab.databases import galera, pool
 from lab.neutron import schema
 from tests.waiting import DeadlinePassed, wait_until
 
@@ -88,12 +88,7 @@ def test_first_galera_node_goes_on_when_the_second_is_killed_and_joins_again() -
         execute(first, "CREATE TABLE t (a INTEGER PRIMARY KEY)")
         cluster.nodes[1].kill()
         wait_until(
-            lambda: (
-                ("wsrep_cluster_size", "1")
-                in cluster.nodes[0].query("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'")
-            ),
-            60,
-            "the first node to notice",
+            lambda: galera.is_ready(cluster.nodes[0], 1), 60, "the first node to go on by itself"
         )
         execute(first, "INSERT INTO t VALUES (1)")
         cluster.start_node(1)
