@@ -10,6 +10,7 @@ functional test compares them with its models.
 import collections
 import collections.abc
 import dataclasses
+import functools
 import typing
 
 import sqlalchemy as sa
@@ -104,7 +105,7 @@ _ACL_COLUMNS = (
 def read(
     connection: sa.Connection, resource_type: str, ids: collections.abc.Sequence[str]
 ) -> dict[str, Row]:
-    """Return a row for each of ``ids``: a number of statements that does not depend on how many.
+    """Return a row for each of ``ids``, with at most two statements.
 
     :raises KeyError: for a resource type that has no workflows.
     """
@@ -115,13 +116,10 @@ def read(
         found[resource_id].update(_named(row, source.columns))
         if resource_type == "security_group_rule":
             found[resource_id].add(_acl(row))
-    if own:
-        for child in source.children:
-            for row in connection.execute(_child(child), {"ids": list(own)}):
-                found[row.owner].update(_named(row, child.columns))
-        if resource_type == "port":
-            for port_id in connection.execute(_EXTERNAL, {"ids": list(own)}).scalars():
-                found[port_id].add(("hcg", own[port_id].network_id))
+    children = _children(resource_type)
+    if own and children is not None:
+        for row in connection.execute(children, {"ids": list(own)}):
+            found[row.owner].add((row.kind, row.named))
     return {
         resource_id: Row(
             exists=True,
@@ -147,17 +145,38 @@ def _own(resource_type: str, source: _Source) -> sa.Select[typing.Any]:
     return sa.select(table).where(table.c.id.in_(_ids()))
 
 
-def _child(child: _Child) -> sa.Select[typing.Any]:
-    columns: list[sa.ColumnClause[typing.Any]] = [sa.column(name) for name in child.columns]
-    table = sa.table(child.table, sa.column(child.owner), *columns)
-    owner = table.c[child.owner]
-    named = [table.c[name] for name in child.columns]
-    return sa.select(owner.label("owner"), *named).where(owner.in_(_ids()))
+@functools.cache
+def _children(resource_type: str) -> sa.CompoundSelect[typing.Any] | None:
+    """Return the one statement for what the resource's children name; None: it has none."""
+    selects = [
+        _named_by(child, column, named)
+        for child in _SOURCES[resource_type].children
+        for column, named in child.columns.items()
+    ]
+    if resource_type == "port":
+        selects.append(_EXTERNAL)
+    return sa.union_all(*selects) if selects else None
 
 
+def _named_by(child: _Child, column: str, resource_type: str) -> sa.Select[typing.Any]:
+    table = sa.table(child.table, sa.column(child.owner), sa.column(column))
+    owner, named = table.c[child.owner], table.c[column]
+    return _found(owner, resource_type, named).where(owner.in_(_ids()), named.is_not(None))
+
+
+def _found(
+    owner: sa.ColumnElement[typing.Any], resource_type: str, named: sa.ColumnElement[typing.Any]
+) -> sa.Select[typing.Any]:
+    kind: sa.ColumnClause[str] = sa.literal_column(f"'{resource_type}'")
+    return sa.select(owner.label("owner"), kind.label("kind"), named.label("named"))
+
+
+_PORTS = sa.table("ports", sa.column("id"), sa.column("network_id"))
 _BINDINGS = sa.table("ml2_port_bindings", sa.column("port_id"), sa.column("vnic_type"))
-_EXTERNAL = sa.select(_BINDINGS.c.port_id).where(
-    _BINDINGS.c.port_id.in_(_ids()), _BINDINGS.c.vnic_type.in_(EXTERNAL_VNIC_TYPES)
+_EXTERNAL = (
+    _found(_BINDINGS.c.port_id, "hcg", _PORTS.c.network_id)
+    .select_from(_BINDINGS.join(_PORTS, _PORTS.c.id == _BINDINGS.c.port_id))
+    .where(_BINDINGS.c.port_id.in_(_ids()), _BINDINGS.c.vnic_type.in_(EXTERNAL_VNIC_TYPES))
 )
 
 
