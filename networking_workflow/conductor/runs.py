@@ -185,8 +185,20 @@ class Run:
                 fuse.open(error)
             elif error is None:
                 fuse.worked()
+            error = self._doubted(error)
         state = outcomes.state_after(error, left=self._left)
         return flows.Outcome(task=started, state=state, error=error, applied=applied)
+
+    def _doubted(self, error: errors.DriverError | None) -> errors.DriverError | None:
+        """Let a difference that a late call may have made be looked at once more.
+
+        What was claimed before may have had a call that its conductor never saw the end of: killed,
+        paused, timed out. It was seen to land after the next owner's write.
+        """
+        claimed_before = self.claim.fence > 1
+        if isinstance(error, errors.BackendDiffers) and claimed_before and not self.claim.attempts:
+            return errors.BackendDisturbed(error.detail)
+        return error
 
     def _call_driver(
         self, started: tasks.StartedTask

@@ -86,6 +86,12 @@ class BackendDiffers(PermanentFailure):
         super().__init__("; ".join(differences), failures.FailureCode.BACKEND_DIFFERS)
 
 
+class BackendDisturbed(TransientFailure):
+    """As :class:`BackendDiffers`, but an earlier call may have landed after ours: look once more."""
+
+    code = failures.FailureCode.BACKEND_DIFFERS
+
+
 class MissingReference(DriverError):
     """The backend lacks something that the resource refers to: hold the workflow until it is there."""
 

@@ -139,6 +139,21 @@ def test_a_transient_failure_that_goes_away_costs_only_time(cloud, start, driver
     assert cloud.sync(workflow) == ("SYNCED", None)
 
 
+def test_a_difference_that_a_lost_call_may_have_made_is_looked_at_once_more(cloud, start, driver):
+    lost, differs = errors.BackendUnreachable("no answer"), errors.BackendDiffers(("name",))
+    driver.before = failing(lost, differs)
+    start(driver)
+    workflow = cloud.network()
+    cloud.comes_to(workflow, "SUCCESS")
+    driver.before = failing(lost, differs, differs)
+    workflow = cloud.network()
+    cloud.comes_to(workflow, "FAILED")
+    assert cloud.sync(workflow) == ("ERROR", "BACKEND_DIFFERS")
+    driver.before = failing(differs)
+    workflow = cloud.network()
+    cloud.comes_to(workflow, "FAILED")
+
+
 def test_an_error_nobody_expected_is_recorded_in_its_own_words(cloud, start, driver):
     driver.before = failing(*[KeyError("fixed_ips")] * 3)
     start(driver)
