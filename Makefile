@@ -54,6 +54,11 @@ format: venv  ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
+.PHONY: docs
+docs: venv  ## Write the pages of docs/ that are generated from the code
+	$(BIN)/python scripts/generate_docs.py
+	$(BIN)/python -m networking_workflow.conf.reference > docs/configuration.md
+
 .PHONY: venv
 venv: $(STAMP)  ## Make .venv with the locked dependencies
 
