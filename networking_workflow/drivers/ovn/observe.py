@@ -83,6 +83,13 @@ def acls(group: typing.Any, name: str) -> list[typing.Any]:
     return [one for one in group.acls if acl_name(group, one) == name]
 
 
+def acls_of_rules(group: typing.Any, rule_ids: frozenset[str]) -> frozenset[str]:
+    """Return the names of those ACLs of a port group that carry the id of one of the rules."""
+    return frozenset(
+        acl_name(group, one) for one in group.acls if one.external_ids.get(_RULE_ID) in rule_ids
+    )
+
+
 def acl_name(group: typing.Any, acl: typing.Any) -> str:
     """Return what identifies an ACL."""
     return f"{group.name} {acl.direction} {acl.priority} {acl.match}"
@@ -179,10 +186,12 @@ def _acl(nb: typing.Any, wanted: compare.Row) -> Columns | None:
     if not found:
         return None
     first = in_use(found)
+    rules = wanted.columns["external_ids"].wanted[_RULE_ID].texts
     return {
         "action": first.action,
         "external_ids": dict(first.external_ids),
         "copies": len(found),
+        "other acls of the rule": acls_of_rules(group, rules) - {wanted.name},
     }
 
 

@@ -94,36 +94,36 @@ def delete_rule(work: apply_work.Work) -> None:
     """Make OVN forget the rule's ACL, unless an equal rule of the group needs it."""
     rule_id = work.target.resource_id
     rule = ((work.target.snapshot or {}).get("deleted")) or {}
-    group, name = _find(work, rule_id, rule)
-    if group is not None and name:
-        twin = _twin(work, rule, name)
+    group = _group_of(work, rule_id, rule)
+    if group is not None:
+        names = observe.acls_of_rules(group, frozenset({rule_id}))
+        twin = None
+        if rule.get("security_group_id"):
+            name = expect_groups.acl_name(rule)
+            twin = _twin(work, rule, name)
+            names = names - {name} if twin else names | {name}
+        _remove_acls(work, group.name, names)
         if twin is not None:
             _apply_rule(work, twin)
-        else:
-            _remove_acls(work, group.name, {name})
     work.forget_revision(rule_id, ovn_const.TYPE_SECURITY_GROUP_RULES)
 
 
-def _find(work: apply_work.Work, rule_id: str, rule: facts.Dict) -> tuple[typing.Any, str]:
-    """Return the port group and the ACL's name, by the id on the ACL if the rule's dict is lost."""
+def _group_of(work: apply_work.Work, rule_id: str, rule: facts.Dict) -> typing.Any:
+    """Return the port group with the rule's ACL, by the id on it if the rule's dict is lost."""
     if rule.get("security_group_id"):
         name = expect_groups.group_name(rule["security_group_id"])
-        return observe.row(work.nb, "Port_Group", name), expect_groups.acl_name(rule)
+        return observe.row(work.nb, "Port_Group", name)
     with work.nb.ovsdb_connection.lock:
         for group in work.nb.tables["Port_Group"].rows.values():
-            for acl in group.acls:
-                if acl.external_ids.get(_RULE_ID) == rule_id:
-                    return group, observe.acl_name(group, acl)
-    return None, ""
+            if observe.acls_of_rules(group, frozenset({rule_id})):
+                return group
+    return None
 
 
 def _twin(work: apply_work.Work, rule: facts.Dict, name: str) -> facts.SecurityGroupRule | None:
     """Return a rule of the same group that asks for the same ACL."""
-    group_id = rule.get("security_group_id")
-    if group_id is None:
-        return None
     try:
-        group = work.plugin.get_security_group(work.context, group_id)
+        group = work.plugin.get_security_group(work.context, rule["security_group_id"])
     except sg_exc.SecurityGroupNotFound:
         return None
     for one in group["security_group_rules"]:
@@ -148,6 +148,8 @@ def _write_acls(
     for row in wanted:
         if row.name in differs:
             _replace_acl(work, row)
+    for one in apply_work.touched(found, "ACL", "other acls of the rule"):
+        _remove_acls(work, one.name.split(" ")[0], one.found)
 
 
 def _replace_acl(work: apply_work.Work, row: compare.Row) -> None:

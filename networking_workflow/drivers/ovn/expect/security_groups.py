@@ -112,5 +112,6 @@ def _acl(name: str, rules: list[facts.Dict], group: facts.Dict) -> compare.Row:
                 }
             ),
             "copies": 1,
+            "other acls of the rule": frozenset(),
         },
     )
