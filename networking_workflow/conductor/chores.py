@@ -5,6 +5,7 @@
 
 import logging
 import threading
+import time
 import typing
 
 from networking_workflow.conductor import breaker, guard, lease, settings, workers
@@ -79,6 +80,9 @@ class Chores(threading.Thread):
         owner = self._keeper.owner
         if owner is None or not self._desk.unsure:
             return 0
-        return self._journal.hand_back_unknown(
+        began_at = time.monotonic()
+        count = self._journal.hand_back_unknown(
             owner, self._desk.workflow_ids, older_than_s=_SURELY_KNOWN_S
         )
+        self._desk.looked(began_at)
+        return count

@@ -126,10 +126,10 @@ class LeaseKeeper:
     def _keep(self) -> None:
         wait_s = 0.0
         while not self._stopping.wait(wait_s):
-            try:
-                self._renew_or_replace()
-            except guard.DATABASE_AWAY as error:
-                LOG.warning("Conductor %s cannot renew its lease: %s", self.owner, error)
+            # Whatever happens: a conductor whose lease nobody renews does nothing, for ever.
+            what = f"Renewal of the lease of conductor {self.owner}"
+            _, error = guard.guarded(self._renew_or_replace, what)
+            if error is not None:
                 wait_s = min(_DATABASE_RETRY_S, self._config.renew_s)
             else:
                 wait_s = settings.jittered_s(self._config.renew_s)

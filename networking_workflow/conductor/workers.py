@@ -12,7 +12,8 @@ from networking_workflow.model import errors, workflows
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds after a write without an answer in which chores look for rows that nobody here knows.
+#: Seconds after a write without an answer for which chores look for rows that nobody here knows, at
+#: least: until a look that long after it has found the database.
 _DOUBT_S = 120.0
 
 
@@ -24,7 +25,7 @@ class Desk:
         self._runs: dict[str, runs.Run] = {}
         #: Project of the last claim: the next one goes to the project after it.
         self.last_project = ""
-        self._unsure_until = 0.0
+        self._doubted_at: float | None = None
 
     def add(self, run: runs.Run) -> None:
         """Note that a worker has it."""
@@ -37,13 +38,24 @@ class Desk:
             self._runs.pop(run.claim.id, None)
 
     def doubt(self) -> None:
-        """Note that a write ended without an answer: a row may be ours that no worker knows."""
-        self._unsure_until = time.monotonic() + _DOUBT_S
+        """Note that a row may be ours that no worker knows.
+
+        A write ended without an answer; or a run ended because the lease did, by this process's own
+        clock, and the lease may be renewed before anybody takes the row over.
+        """
+        with self._lock:
+            self._doubted_at = time.monotonic()
 
     @property
     def unsure(self) -> bool:
         """Return whether to look for such rows."""
-        return time.monotonic() < self._unsure_until
+        return self._doubted_at is not None
+
+    def looked(self, began_at: float) -> None:
+        """Note that a look for such rows, begun at ``began_at``, went through."""
+        with self._lock:
+            if self._doubted_at is not None and began_at >= self._doubted_at + _DOUBT_S:
+                self._doubted_at = None
 
     @property
     def workflow_ids(self) -> list[str]:
@@ -114,6 +126,7 @@ class Worker(threading.Thread):
                 self._conduct_broken(run, error)
         except errors.LeaseLost as lost:
             LOG.warning("%s", lost)
+            self._desk.doubt()
         finally:
             self._desk.remove(run)
 

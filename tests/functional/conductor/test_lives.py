@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from networking_workflow.conductor import chores
 from networking_workflow.journal import failpoints, journal
 from networking_workflow.model import errors
 from tests.functional.conductor.cloud import PATIENCE_S
@@ -90,6 +91,27 @@ def test_a_process_cut_off_from_the_database_stops_before_its_next_call(cloud, s
     assert after.calls == []
     assert cloud.state(workflow) == "RUNNING"  # nobody has taken it over yet
     paused.runs.set()
+
+
+def test_a_workflow_dropped_by_our_own_clock_goes_on_when_the_lease_is_renewed(
+    cloud, start, hanging, monkeypatch
+):
+    monkeypatch.setattr(chores, "_SURELY_KNOWN_S", 0.5)
+    paused = PausedJournal(cloud.engine)
+    slow, after = MemoryDriver("a", hanging), MemoryDriver("b")
+    conductor = start(slow, after, on=paused, lease_s=2.0)  # there is no other that takes over
+    workflow = cloud.network()
+    assert hanging.inside.wait(PATIENCE_S)
+    paused.runs.clear()
+    held = wait_until(lambda: conductor.lease, 5, "a lease")
+    wait_until(lambda: not held.held, PATIENCE_S, "the lease to be over")
+    hanging.go.set()
+    wait_until(lambda: conductor.running == [], PATIENCE_S, "the workflow to be dropped")
+    assert cloud.state(workflow) == "RUNNING"
+    paused.runs.set()
+    cloud.comes_to(workflow, "SUCCESS")
+    assert conductor.owner == held.owner
+    assert [call.workflow_id for call in after.calls] == [workflow]
 
 
 def test_a_call_that_hangs_keeps_its_lease_and_its_keys(cloud, start, hanging):

@@ -23,6 +23,7 @@ class Registry:
         self.registered: list[str] = []
         self.renewals = 0
         self.away = False
+        self.mistakes = 0  #: calls that fail as a wrong statement does
         self.gate = threading.Event()
         self.gate.set()
 
@@ -42,6 +43,9 @@ class Registry:
         self.gate.wait()
         if self.away:
             raise AWAY
+        if self.mistakes:
+            self.mistakes -= 1
+            raise sa.exc.ProgrammingError("UPDATE", {}, OSError("no such column"))
 
 
 @pytest.fixture
@@ -93,6 +97,15 @@ def test_a_database_that_comes_back_in_time_costs_nothing(registry):
     registry.away = False
     assert keeper.current().held
     keeper.stop(5)
+
+
+def test_an_unexpected_error_does_not_end_the_renewals(keeper, registry):
+    keeper.current()
+    registry.mistakes = 1
+    wait_until(lambda: not registry.mistakes, 5, "the mistake")
+    seen = registry.renewals
+    wait_until(lambda: registry.renewals > seen, 5, "a renewal after it")
+    assert keeper.current().held
 
 
 def test_nobody_waits_for_a_lease_of_a_stopped_keeper(registry):
