@@ -3,34 +3,42 @@
 
 """What capture costs a request when there is no backend: create network, create port."""
 
+import functools
+
 from benchmarks import clouds, figures, pairs
 from lab.databases import pool
 
 GOAL = 1.10
 
-NOTE = (
-    "ours: no mechanism driver, {conductor} conductor at normal priority, so that each workflow is "
-    "also claimed and settled; a turn is a block of {block} requests, and its workflows have ended "
-    "before stock has its turn"
+ALTERNATING = (
+    "no mechanism driver; requests alternate, and each workflow was claimed and settled before "
+    "the next request, of whichever side"
 )
+BURST = (
+    "no mechanism driver; {block} requests back to back, so that workflows are claimed and settled "
+    "while later requests of the block are answered: with an embedded conductor by the same process"
+)
+
+#: Requests back to back where that is measured.
+BLOCK = 5
 
 
 class _Side:
-    """One side's turn: a block of networks, then a block of ports on a new network."""
+    """One side's turn: networks, then ports on a network that is there."""
 
-    def __init__(self, cloud: clouds.Cloud, block: int) -> None:
-        self._cloud, self._block = cloud, block
-        self.networks = self.ports = 0
+    def __init__(self, cloud: clouds.Cloud) -> None:
+        self._cloud = cloud
+        self._network_id = cloud.network()
+        cloud.settle()
+        self.networks, self.ports = 1, 0
 
-    def turn(self) -> tuple[list[float], list[float]]:
-        networks = self._cloud.create_networks(self._block)
+    def turn(self, block: int) -> tuple[list[float], list[float]]:
+        networks = self._cloud.create_networks(block)
         self._cloud.settle()
-        network_id = self._cloud.network()
+        ports = self._cloud.create_ports(self._network_id, block)
         self._cloud.settle()
-        ports = self._cloud.create_ports(network_id, self._block)
-        self._cloud.settle()
-        self.networks += self._block + 1
-        self.ports += self._block
+        self.networks += block
+        self.ports += block
         return networks, ports
 
 
@@ -41,37 +49,57 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
         clouds.ours(databases) as embedded,
         clouds.ours(databases, conductor="separate") as separate,
     ):
-        sides = {
-            "stock": _Side(stock, scale.block),
-            "embedded": _Side(embedded, scale.block),
-            "separate": _Side(separate, scale.block),
-        }
-        turns = scale.turns_of(80)
-        results = pairs.alternate(
-            {name: side.turn for name, side in sides.items()}, turns=turns, warm_up=scale.warm_up
-        )
-        for name, cloud in (("embedded", embedded), ("separate", separate)):
+        ours = {"embedded": embedded, "separate": separate}
+        sides = {name: _Side(cloud) for name, cloud in {"stock": stock, **ours}.items()}
+        alternating = _measure(sides, 1, scale.turns_of(120), scale.warm_up)
+        burst = _measure(sides, BLOCK, scale.turns_of(30), 1)
+        for name, cloud in ours.items():
             cloud.require("network", sides[name].networks)
             cloud.require("port", sides[name].ports)
-    blocks = {
+    return [
+        *_figures(alternating, "", ALTERNATING, GOAL),
+        *_figures(burst, f", {BLOCK} back to back", BURST.format(block=BLOCK), None),
+    ]
+
+
+#: (side, kind) -> its requests
+Results = dict[tuple[str, str], clouds.Blocks]
+
+
+def _measure(sides: dict[str, _Side], block: int, turns: int, warm_up: int) -> Results:
+    results = pairs.alternate(
+        {name: functools.partial(side.turn, block) for name, side in sides.items()},
+        turns=turns,
+        warm_up=warm_up,
+    )
+    return {
         (name, kind): clouds.Blocks(blocks=[turn[place] for turn in results[name]])
         for name in results
         for place, kind in enumerate(("network", "port"))
     }
+
+
+def _figures(results: Results, how: str, note: str, goal: float | None) -> list[figures.Figure]:
     return [
-        _figure(kind, name, blocks[name, kind], blocks["stock", kind], scale.block)
+        _figure(
+            f"p50 of create {kind}, no backend{how}, {name} conductor: ours ÷ stock",
+            results[name, kind],
+            results["stock", kind],
+            note,
+            goal,
+        )
         for name in ("embedded", "separate")
         for kind in ("network", "port")
     ]
 
 
 def _figure(
-    kind: str, name: str, ours: clouds.Blocks, stock: clouds.Blocks, block: int
+    figure: str, ours: clouds.Blocks, stock: clouds.Blocks, note: str, goal: float | None
 ) -> figures.Figure:
     return figures.Figure(
-        figure=f"p50 of create {kind}, no backend, {name} conductor: ours ÷ stock",
+        figure=figure,
         interval=pairs.median_ratio(ours.medians, stock.medians),
-        goal=GOAL,
+        goal=goal,
         n=len(ours.blocks),
         beside={
             "ours_p50_ms": round(ours.p50, 2),
@@ -81,5 +109,5 @@ def _figure(
             "stock_p95_ms": round(stock.p95, 2),
             "requests_a_side": len(ours.all),
         },
-        note=NOTE.format(conductor=name, block=block),
+        note=note,
     )

@@ -88,6 +88,8 @@ class Run:
         """
         if self.claim.cancel_requested:
             self._write(lambda: self._journal.cancelled(self.claim))
+        elif not self._drivers():
+            self._write(lambda: self._journal.succeed(self.claim))
         elif self._prepare():
             self._call_drivers()
 
@@ -129,13 +131,15 @@ class Run:
         with self._tools.reads.connect() as connection:
             return references.read(connection, kind, [resource_id]).get(resource_id)
 
+    def _drivers(self) -> list[protocol.Driver]:
+        """Return who is called; the operation may have become a delete since the claim."""
+        return flows.drivers_for(self._tools.drivers, self.claim.resource_type, self._operation)
+
     # -- call ------------------------------------------------------------------------------------
 
     def _call_drivers(self) -> None:
         claim = self.claim
-        planned = flows.planned(
-            flows.drivers_for(self._tools.drivers, claim.resource_type, self._operation)
-        )
+        planned = flows.planned(self._drivers())
         todo: list[tasks.StartedTask] = []
         if planned:
             started = self._write(lambda: self._journal.start_tasks(claim, planned))
