@@ -224,9 +224,10 @@ class BoundedConnection(connection.Connection):
 
     def drop(self) -> None:
         """Give the connection up: nothing that is queued on it is committed any more."""
-        self.is_running = False
         if not self.idl.dropped:
+            # In this order: the thread ends, and closes what wakes it, once it does not run.
             self.idl.drop()
+        self.is_running = False
 
 
 class NorthboundApi(impl_idl_ovn.OvsdbNbOvnIdl):
