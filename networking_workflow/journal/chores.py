@@ -54,7 +54,8 @@ _NEXT_WAITED_FOR = (
     .limit(1)
 )
 
-#: The latest workflow of a resource is HELD: what would bring the resource is that one only.
+#: The latest change of a resource is HELD: what would bring the resource is that one only. By the
+#: gen, which one that was folded into an earlier one leaves to its survivor.
 _HELD = (
     sa.select(_W.id, _W.lane, _W.resource_type, _W.resource_id, _W.waits_for, _W.gen)
     .join(
@@ -63,7 +64,7 @@ _HELD = (
             _S.lane == _W.lane,
             _S.resource_type == _W.resource_type,
             _S.resource_id == _W.resource_id,
-            _S.workflow_id == _W.id,
+            _S.gen == _W.gen,
         ),
     )
     .where(_W.state == WorkflowState.HELD)

@@ -231,6 +231,8 @@ def _start(
     if not queued or queued[0].id != chosen.id:
         raise retries.LookAgain
     own = queued[0]
+    if own.cancel_requested:
+        queued = queued[:1]  # what was not cancelled does not end with it
     folded = folds.plan(connection, queued, holds)
     parameters = {
         "own_id": own.id,

@@ -35,7 +35,8 @@ _END = (
 _NO_MORE_ATTEMPTS_SPENT = (
     sa.update(tables.workflows)
     .where(_W.id == sa.bindparam("own_id"))
-    .values(attempts=0, failure_code=None, failure_detail=None)
+    # A request to cancel may have come while it failed: the retry is the later word.
+    .values(attempts=0, failure_code=None, failure_detail=None, cancel_requested=False)
 )
 
 _REQUEST_CANCEL = (

@@ -299,6 +299,7 @@ def _supersede_earlier(connection: sa.Connection, claim: workflows.Claim) -> Non
     ids = sorted(found)
     if ids:
         connection.execute(_SUPERSEDE, {"ids": ids, "survivor": claim.id})
+        steps.skip(connection, ids)
 
 
 def _same_resource(claim: workflows.Claim) -> dict[str, str]:

@@ -75,9 +75,14 @@ class Parked:
 
 
 def merge_operations(earlier: states.Operation, later: states.Operation) -> states.Operation:
-    """Return what two changes of one resource are together, to a backend that saw neither."""
+    """Return what two changes of one resource are together, to a backend that saw neither.
+
+    An update behind a delete was made before it, and took its keys anew since.
+    """
     if later is states.Operation.DELETE:
         return later
+    if earlier is states.Operation.DELETE and later is states.Operation.UPDATE:
+        return earlier
     if earlier is states.Operation.CREATE:
         return earlier
     return states.Operation.UPDATE
@@ -86,10 +91,13 @@ def merge_operations(earlier: states.Operation, later: states.Operation) -> stat
 def merge_snapshots(earlier: Snapshot | None, later: Snapshot | None) -> Snapshot | None:
     """Return the snapshot of two changes taken as one: before the first, and after the second.
 
-    The oldest ``original``, the latest ``deleted`` and, name by name, the latest ``edge``.
+    The oldest ``original``, the latest ``deleted`` and, name by name, the latest ``edge``. Nothing
+    is later than a delete: what stands behind it took its keys anew.
     """
     if earlier is None or later is None:
         return earlier if later is None else later
+    if earlier.get("deleted") and not later.get("deleted"):
+        return earlier
     return {
         **earlier,
         **later,

@@ -5,7 +5,7 @@
 
 from networking_workflow.model import tasks
 from networking_workflow.model.states import Operation, TaskState
-from tests.contract.journal.world import FAILURE, World, change, key
+from tests.contract.journal.world import FAILURE, MISSING, World, change, key
 
 OVN = tasks.PlannedTask(name="ovn", driver="ovn", position=0)
 FABRIC = tasks.PlannedTask(name="fabric", driver="fabric", position=1)
@@ -120,6 +120,22 @@ def test_create_and_delete_are_a_delete(world: World) -> None:
     assert claim is not None
     assert (claim.operation, claim.snapshot) == (Operation.DELETE, deleted)
     assert len(claim.folded) == 2
+
+
+def test_an_update_that_took_its_keys_anew_behind_a_delete_changes_nothing_of_it(
+    world: World,
+) -> None:
+    before = {"version": 1, "original": {"id": "p"}, "deleted": None, "edge": {"host": "h1"}}
+    deleted = {"version": 1, "original": None, "deleted": {"id": "p"}, "edge": {"host": "h2"}}
+    update, group = world.record(change("port/p", snapshot=before), change("security_group/g"))
+    claims = world.claim_all()
+    world.journal.hold(claims[update], MISSING, resource_type="security_group", resource_id="g")
+    (delete,) = world.record(change("port/p", Operation.DELETE, snapshot=deleted))
+    world.journal.succeed(claims[group])
+    claim = world.claim()
+    assert claim is not None
+    assert (claim.id, claim.folded) == (delete, (update,))
+    assert (claim.operation, claim.snapshot) == (Operation.DELETE, deleted)
 
 
 def test_tasks_that_succeeded_start_over_when_a_later_change_is_folded_in(world: World) -> None:

@@ -57,6 +57,34 @@ def test_cancelling_a_running_one_is_a_request_until_its_call_returns(world: Wor
     assert world.sync_state("port/p") == ("ERROR", "CANCELLED")
 
 
+def test_a_later_change_does_not_end_with_one_that_is_cancelled(world: World) -> None:
+    (first,) = world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    world.journal.cancel(first)
+    world.journal.hand_back(claim)
+    (second,) = world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    assert (claim.id, claim.cancel_requested, claim.folded) == (first, True, ())
+    world.journal.cancelled(claim)
+    claim = world.claim()
+    assert claim is not None
+    assert (claim.id, claim.cancel_requested) == (second, False)
+
+
+def test_a_retry_is_a_later_word_than_a_request_to_cancel(world: World) -> None:
+    (failed,) = world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    world.journal.cancel(failed)
+    world.journal.fail(claim, FAILURE)
+    world.journal.retry(failed)
+    claim = world.claim()
+    assert claim is not None
+    assert not claim.cancel_requested
+
+
 def test_a_running_one_cannot_be_skipped_or_retried(world: World) -> None:
     (port,) = world.record(change("port/p"))
     assert world.claim() is not None

@@ -6,8 +6,8 @@
 import sqlalchemy as sa
 
 from networking_workflow.journal import tables, wakes
-from networking_workflow.model import workflows
-from networking_workflow.model.states import Operation
+from networking_workflow.model import tasks, workflows
+from networking_workflow.model.states import Operation, TaskState
 from tests.contract.journal import crashes
 from tests.contract.journal.world import FAILURE, MISSING, World, change
 
@@ -259,6 +259,16 @@ def test_mutual_holds_fail_in_plain_sight(world: World) -> None:
     assert world.journal.fail_mutual_holds() == 0
 
 
+def test_mutual_holds_are_found_where_later_changes_were_folded_in(world: World) -> None:
+    ids = world.record(change("port/p", Operation.CREATE), change("port/q", Operation.CREATE))
+    world.record(change("port/p"), change("port/q"))
+    claims = world.claim_all()
+    assert sorted(claims) == sorted(ids)
+    for held, other in zip(ids, ("q", "p"), strict=True):
+        world.journal.hold(claims[held], MISSING, resource_type="port", resource_id=other)
+    assert world.journal.fail_mutual_holds() == 2
+
+
 def test_a_hold_that_a_queued_change_may_end_is_no_mutual_hold(world: World) -> None:
     first, second = world.record(change("port/p"), change("port/q"))
     claims = world.claim_all()
@@ -272,13 +282,20 @@ def test_held_is_superseded_by_the_next_success_of_its_resource(world: World) ->
     (held,) = world.record(change("port/p"))
     world.record(change("port/q"))
     claims = world.claim_all()
-    world.journal.hold(claims[held], MISSING, resource_type="port", resource_id="q")
+    ovn = tasks.PlannedTask(name="ovn", driver="ovn", position=0)
+    (started,) = world.journal.start_tasks(claims[held], [ovn])
+    again = tasks.TaskResult(id=started.id, state=TaskState.RETRYING, failure=MISSING)
+    world.journal.hold(
+        claims[held], MISSING, resource_type="port", resource_id="q", results=[again]
+    )
     (delete,) = world.record(change("port/p", Operation.DELETE))
     claim = world.claim()
     assert claim is not None
     world.journal.succeed(claim)
     row = world.row(held)
     assert (row.state, row.superseded_by, row.waits_for) == ("SUPERSEDED", delete, None)
+    (task,) = world.query(sa.select(tables.tasks.c.task_state))
+    assert task.task_state == "SKIPPED"
 
 
 def test_keys_taken_anew_have_todays_place(world: World) -> None:
