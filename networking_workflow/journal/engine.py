@@ -19,7 +19,8 @@ def make_engine(url: str, *, pool_size: int = 10) -> sa.Engine:
     """Return an engine for :class:`~networking_workflow.journal.journal.Journal`.
 
     READ COMMITTED on MariaDB and PostgreSQL; on SQLite a write-ahead log, and writers that take
-    the write lock at BEGIN, since one that reads first and writes later cannot wait for it.
+    the write lock at BEGIN, since one that reads first and writes later cannot wait for it. Errors
+    do not repeat a statement's parameters: snapshots are among them, and errors are logged.
     """
     parsed = sa.engine.make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -30,6 +31,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> sa.Engine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_recycle=3600,
+        hide_parameters=True,
         pool_reset_on_return=None,  # transactions end by themselves: no ROLLBACK after COMMIT
     )
 
@@ -46,6 +48,7 @@ def polling(engine: sa.Engine) -> sa.Engine:
         pool_reset_on_return=None,
         skip_autocommit_rollback=True,
         pool_recycle=3600,
+        hide_parameters=True,
     )
 
 
@@ -55,6 +58,7 @@ def _sqlite(url: sa.URL, pool_size: int) -> sa.Engine:
         poolclass=pool.QueuePool,
         pool_size=pool_size,
         max_overflow=pool_size,
+        hide_parameters=True,
         connect_args={"timeout": _BUSY_S, "check_same_thread": False, "isolation_level": None},
     )
 

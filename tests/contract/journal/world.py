@@ -89,6 +89,16 @@ class World:
                 self._apis[node] = sa.create_engine(url, isolation_level="REPEATABLE READ")
         return self._apis[node]
 
+    @functools.cached_property
+    def observer(self) -> sa.Engine:
+        """Return an engine of nobody: for what only a test looks at or changes."""
+        return engine.make_engine(self.database.urls[0])
+
+    def observe(self, statement: sa.Select[typing.Any]) -> list[sa.Row[typing.Any]]:
+        """Return what the first node shows now; from any thread."""
+        with self.observer.connect() as connection:
+            return list(connection.execute(statement))
+
     def record(self, *new: workflows.NewWorkflow, node: int = 0) -> list[str]:
         """Commit one transaction that records ``new``; return the ids."""
         with self.api(node).begin() as connection:
@@ -182,7 +192,7 @@ class World:
 
     def close(self) -> None:
         """Close all connections."""
-        for made in [*self._apis.values(), *self._readers]:
+        for made in [*self._apis.values(), *self._readers, self.observer]:
             made.dispose()
         for journal in self.journals:
             journal.close()

@@ -1,0 +1,192 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What only certification can refuse: commits at one node while the other's are not applied there.
+
+Row locks are local to a node. In a quiet cluster the applier still ends a local transaction whose
+lock is in its way, which hides what is shown here; so the first node's applier is kept busy with
+a large write set of the second one, and each test checks that the window was really open.
+"""
+
+import collections.abc
+import contextlib
+
+import pytest
+import sqlalchemy as sa
+
+from lab.databases import pool
+from networking_workflow.journal import claims, galera, record, retries, schema, tables, takes
+from networking_workflow.model import workflows
+from networking_workflow.model.keys import Mode
+from tests.contract.journal import interleave
+from tests.contract.journal.test_guards import guarded, read_blocker, run_to_the_end
+from tests.contract.journal.world import World, change, key
+from tests.waiting import wait_until
+
+ROWS_LOG2 = 17
+
+BALLAST = sa.Table(
+    "ballast",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("x", sa.Integer),
+    sa.Column("padding", sa.String(100)),
+)
+
+
+@pytest.fixture
+def cluster(database_pool: pool.Pool) -> collections.abc.Iterator[World]:
+    """A cloud on two nodes, with one applier each."""
+    database = database_pool.empty("galera", "window", make_tables)
+    made = World(database)
+    for node in range(2):
+        with made.api(node).begin() as connection:
+            connection.exec_driver_sql("SET GLOBAL wsrep_slave_threads = 1")
+    with made.api(1).begin() as connection:
+        connection.execute(sa.insert(BALLAST), {"x": 1, "padding": "x" * 100})
+        for _ in range(ROWS_LOG2):
+            connection.exec_driver_sql(
+                "INSERT INTO ballast (x, padding) SELECT x, padding FROM ballast"
+            )
+    made.conductor()
+    made.conductor("c2")
+    yield made
+    made.close()
+
+
+def make_tables(engine: sa.Engine) -> None:
+    """Make the journal's tables and one that is large."""
+    schema.create_all(engine)
+    BALLAST.metadata.create_all(engine)
+
+
+@contextlib.contextmanager
+def busy_first_node(world: World) -> collections.abc.Iterator[None]:
+    """Keep the first node's applier busy: what the second commits in the block comes late there."""
+    with world.api(1).begin() as connection:
+        connection.execute(sa.update(BALLAST).values(x=BALLAST.c.x + 1))
+    yield
+    world.sync()
+
+
+def seen_at_first_node(world: World, statement: sa.Select[tuple[int]]) -> int | None:
+    """Return what the first node shows now, without waiting for the second one's commits."""
+    with world.api(0).connect() as connection:
+        return connection.execute(statement).scalar()
+
+
+def gen_of(name: str) -> sa.Select[tuple[int]]:
+    """Read a key's gen."""
+    return sa.select(tables.keys.c.gen).where(tables.keys.c.k == key(name))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "refused"),
+    [
+        ("exclusive", "shared", True),
+        ("shared", "exclusive", True),
+        ("exclusive", "exclusive", True),
+        ("shared", "shared", False),
+    ],
+)
+def test_conflicting_takes_at_two_nodes_are_refused(
+    cluster: World, first: str, second: str, refused: bool
+) -> None:
+    assert take_at_both(cluster, first, second) is refused
+
+
+def test_without_gates_a_shared_take_with_an_old_gen_commits(
+    cluster: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(galera, "is_galera", lambda _: False)
+    assert not take_at_both(cluster, "exclusive", "shared")
+    holds = [(mode, gen) for k, mode, gen in cluster.holds() if k == key("network/n")]
+    # The shared one committed last and stands before the exclusive one.
+    assert holds == [(Mode.SHARED, 1), (Mode.EXCLUSIVE, 2)]
+
+
+def test_without_gates_an_exclusive_take_commits_beside_a_shared_one(
+    cluster: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(galera, "is_galera", lambda _: False)
+    assert not take_at_both(cluster, "shared", "exclusive")
+
+
+def take_at_both(world: World, first: str, second: str) -> bool:
+    """Commit ``first`` at node 2 and then ``second`` at node 1, which has not applied it yet.
+
+    Returns whether the second one was refused.
+    """
+    changes = {
+        "exclusive": lambda: change("network/n"),
+        "shared": lambda: change("port/" + str(id(object())), shared=["network/n"]),
+    }
+    with world.api(0).begin() as connection:  # A key with its gate, as it is in a running cloud.
+        setup = change("network/n")
+        takes.take(connection, [takes.Want(setup.id, setup.keys)])
+    world.sync()
+    with world.api(0).connect() as late:
+        record.record(late, [changes[second]()])
+        with busy_first_node(world):
+            early = changes[first]()
+            with world.api(1).begin() as connection:
+                record.record(connection, [early])
+            row = tables.workflows.c
+            seen = sa.select(sa.func.count()).where(row.id == early.id)
+            assert not seen_at_first_node(world, seen), "the window was not open"
+            try:
+                late.commit()
+                refused = False
+            except sa.exc.OperationalError as error:
+                assert retries.is_conflict(error)
+                refused = True
+    return refused
+
+
+@guarded
+def test_park_writes_its_blockers_row_on_a_cluster(
+    cluster: World, monkeypatch: pytest.MonkeyPatch, guard: bool
+) -> None:
+    world = cluster
+    world.record(change("network/n"))
+    blocker = world.claim("c2")
+    assert blocker is not None
+    world.record(change("port/p", shared=["network/n"]))
+    if not guard:
+        monkeypatch.setattr(claims, "write_blocker", read_blocker)
+    with (
+        interleave.stop_before_commit(world.journal.engine) as parked,
+        interleave.in_thread(lambda: world.journal.claim("c1")) as claiming,
+    ):
+        parked.wait_until_reached()
+        with busy_first_node(world):
+            world.other.succeed(blocker)
+            running = sa.select(sa.func.count()).where(
+                tables.workflows.c.id == blocker.id, tables.workflows.c.state == "RUNNING"
+            )
+            assert seen_at_first_node(world, running), "the window was not open"
+            parked.go_on()
+        found = claiming.result()
+    if isinstance(found, workflows.Claim):
+        world.journal.succeed(found)
+    assert (run_to_the_end(world) == {"SUCCESS": 2}) is guard
+
+
+def test_touches_are_empty_after_every_commit_and_gates_follow_their_keys(cluster: World) -> None:
+    for _ in range(3):
+        cluster.record(change("network/n"))
+        cluster.record(change("port/p", shared=["network/n", "subnet/s"]))
+    assert cluster.query(sa.select(tables.touches)) == []
+    gates = cluster.query(sa.select(tables.gates))
+    assert sorted(gates) == sorted(cluster.query(sa.select(tables.keys)))
+
+
+def test_a_key_older_than_the_cluster_gets_its_gate_from_a_shared_taker(cluster: World) -> None:
+    with cluster.api(0).begin() as connection:
+        connection.execute(sa.insert(tables.keys), {"k": key("network/n"), "gen": 7})
+    cluster.sync()
+    cluster.record(change("port/p", shared=["network/n"]), node=1)
+    gates = dict(cluster.query(sa.select(tables.gates)))
+    assert gates[key("network/n")] == 8
+    assert [gen for k, _, gen in cluster.holds() if k == key("network/n")] == [8]
+    wait_until(lambda: cluster.query(gen_of("network/n"))[0].gen == 8, 10.0, "gen 8")
