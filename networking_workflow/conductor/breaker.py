@@ -21,6 +21,12 @@ LOG = logging.getLogger(__name__)
 #: Workflows woken in one transaction when a backend is back.
 _BATCH = 200
 
+#: How often a workflow may find the backend unreachable while others get through in between.
+_FALSE_ALARMS = 3
+
+#: Workflows that are remembered for it; far more than can be at it at a time.
+_MOST_REMEMBERED = 1000
+
 _PREFIX = "driver:"
 
 
@@ -55,6 +61,10 @@ class Breaker:
         self._prober: threading.Thread | None = None
         self._stopping = threading.Event()
         self._false_alarms = 0  #: probes in a row after which no call went through
+        self._worked = 0  #: calls that went through
+        #: workflow -> calls that had gone through when it last found the backend unreachable, and
+        #: how often some had since the time before
+        self._alarms: dict[str, tuple[int, int]] = {}
 
     @property
     def error(self) -> errors.BackendUnreachable | None:
@@ -74,9 +84,26 @@ class Breaker:
             self._error = error
             self._probe_in_background(first_s=self._pause_s())
 
-    def worked(self) -> None:
+    def worked(self, workflow_id: str) -> None:
         """Note that a call of the driver went through."""
-        self._false_alarms = 0
+        with self._lock:
+            self._false_alarms = 0
+            self._worked += 1
+            self._alarms.pop(workflow_id, None)
+
+    def is_outage(self, workflow_id: str) -> bool:
+        """Note that a workflow finds the backend unreachable; return whether to believe it.
+
+        Not if the backend answered others between its calls time and again: what is wrong is the
+        call. It would never spend its attempts, and keep everybody from the driver each time.
+        """
+        with self._lock:
+            if len(self._alarms) > _MOST_REMEMBERED:
+                self._alarms.clear()
+            worked, alarms = self._alarms.get(workflow_id, (self._worked, 0))
+            alarms += self._worked > worked
+            self._alarms[workflow_id] = self._worked, alarms
+            return alarms <= _FALSE_ALARMS
 
     def _pause_s(self) -> float:
         """Return the seconds until the next probe; more where probes say yes and calls say no.

@@ -186,9 +186,12 @@ class Run:
             applied, error = self._call_driver(started)
             failpoints.failpoint("conductor.after_call")
             if isinstance(error, errors.BackendUnreachable):
-                fuse.open(error)
+                if fuse.is_outage(self.claim.id):
+                    fuse.open(error)
+                else:
+                    error = errors.TransientFailure(error.detail)
             elif error is None:
-                fuse.worked()
+                fuse.worked(self.claim.id)
             error = self._doubted(error)
         state = outcomes.state_after(error, left=self._left)
         return flows.Outcome(task=started, state=state, error=error, applied=applied)

@@ -154,6 +154,23 @@ def test_a_difference_that_a_lost_call_may_have_made_is_looked_at_once_more(clou
     cloud.comes_to(workflow, "FAILED")
 
 
+def test_one_that_alone_finds_the_backend_unreachable_spends_its_attempts(cloud, start, driver):
+    bad = cloud.network()
+
+    def before(target):
+        if target.workflow_id == bad:
+            raise errors.BackendUnreachable("timed out")
+
+    driver.before = before
+    start(driver)
+    for _ in range(100):
+        cloud.comes_to(cloud.network(), "SUCCESS")
+        if cloud.state(bad) == "FAILED":
+            break
+    assert (cloud.state(bad), cloud.row(bad).attempts) == ("FAILED", 2)
+    assert cloud.row(bad).failure_detail == "timed out"
+
+
 def test_an_error_nobody_expected_is_recorded_in_its_own_words(cloud, start, driver):
     driver.before = failing(*[KeyError("fixed_ips")] * 3)
     start(driver)

@@ -141,5 +141,19 @@ def test_probes_that_say_yes_while_calls_say_no_become_rare(fuse, driver):
         fuse.open(errors.BackendUnreachable("no route"))
         wait_until(lambda: fuse.error is None, 5, "a probe that says yes")
     assert pauses[-1] > 4 * pauses[0]
-    fuse.worked()
+    fuse.worked("w")
     assert fuse._pause_s() <= 0.01
+
+
+def test_one_that_cries_outage_while_others_get_through_is_not_believed_for_ever(fuse):
+    believed = []
+    for _ in range(6):
+        believed.append(fuse.is_outage("w"))
+        fuse.worked("another")
+    assert believed == [True] * 4 + [False] * 2
+    fuse.worked("w")
+    assert fuse.is_outage("w")
+
+
+def test_an_outage_is_believed_however_long_it_lasts(fuse):
+    assert all(fuse.is_outage("w") for _ in range(20))
