@@ -25,7 +25,7 @@ demo:  ## Show it working on a real Neutron and OVN, three minutes (DB=sqlite or
 test:  ## Run everything: linters, then all tests, with servers of their own
 	scripts/install-debian test
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(wildcard $(TIERS))
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(wildcard $(TIERS))
 
 .PHONY: test-unit
 test-unit: venv  ## Run the tests that need no server, under a minute
