@@ -20,7 +20,7 @@ BURST = (
 )
 
 #: Requests back to back where that is measured.
-BLOCK = 5
+BLOCK = 4
 
 
 class _Side:
@@ -52,7 +52,7 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
         ours = {"embedded": embedded, "separate": separate}
         sides = {name: _Side(cloud) for name, cloud in {"stock": stock, **ours}.items()}
         alternating = _measure(sides, 1, scale.turns_of(120), scale.warm_up)
-        burst = _measure(sides, BLOCK, scale.turns_of(30), 1)
+        burst = _measure(sides, BLOCK, min(30, scale.turns_of(30)), 1)
         for name, cloud in ours.items():
             cloud.require("network", sides[name].networks)
             cloud.require("port", sides[name].ports)
