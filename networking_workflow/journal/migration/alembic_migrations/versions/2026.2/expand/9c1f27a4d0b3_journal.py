@@ -8,6 +8,8 @@ Revises: start_networking_workflow
 Create Date: 2026-11-24 12:00:00
 """
 
+import typing
+
 import sqlalchemy as sa
 from alembic import op
 from neutron.db.migration import cli
@@ -17,7 +19,7 @@ revision = "9c1f27a4d0b3"
 down_revision = "start_networking_workflow"
 branch_labels = (cli.EXPAND_BRANCH,)
 
-OPTIONS = {
+OPTIONS: dict[str, typing.Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",
@@ -34,19 +36,19 @@ HOLDING = "state IN ('READY', 'WAITING', 'RUNNING', 'RETRYING', 'REVERTING')"
 OWNED = "state IN ('RUNNING', 'REVERTING')"
 
 
-def text(length):
+def text(length: int) -> sa.types.TypeEngine[str]:
     return sa.String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
 
 
-def moment():
+def moment() -> sa.types.TypeEngine[typing.Any]:
     return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 
-def long_text():
+def long_text() -> sa.types.TypeEngine[str]:
     return sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
 
-def both_or_neither(left, right):
+def both_or_neither(left: str, right: str) -> str:
     return f"(({left}) AND ({right})) OR (NOT ({left}) AND NOT ({right}))"
 
 

@@ -1,0 +1,43 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What several changes of one resource are together."""
+
+import pytest
+
+from networking_workflow.model.states import Operation
+from networking_workflow.model.workflows import merge_operations, merge_snapshots
+
+CREATE, UPDATE, DELETE = Operation.CREATE, Operation.UPDATE, Operation.DELETE
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "together"),
+    [
+        (CREATE, UPDATE, CREATE),
+        (UPDATE, UPDATE, UPDATE),
+        (CREATE, DELETE, DELETE),
+        (UPDATE, DELETE, DELETE),
+        (DELETE, CREATE, UPDATE),
+        (DELETE, DELETE, DELETE),
+    ],
+)
+def test_operations(earlier: Operation, later: Operation, together: Operation) -> None:
+    assert merge_operations(earlier, later) is together
+
+
+def test_snapshots_keep_the_oldest_original_and_the_latest_of_the_rest() -> None:
+    first = {"version": 1, "original": {"name": "a"}, "deleted": None, "edge": {"x": 1, "y": 1}}
+    second = {"version": 1, "original": {"name": "b"}, "deleted": {"id": "p"}, "edge": {"y": 2}}
+    assert merge_snapshots(first, second) == {
+        "version": 1,
+        "original": {"name": "a"},
+        "deleted": {"id": "p"},
+        "edge": {"x": 1, "y": 2},
+    }
+
+
+def test_a_change_without_a_snapshot_adds_nothing() -> None:
+    snapshot = {"version": 1, "original": None, "deleted": None, "edge": {}}
+    assert merge_snapshots(None, snapshot) == merge_snapshots(snapshot, None) == snapshot
+    assert merge_snapshots(None, None) is None
