@@ -87,6 +87,7 @@ class Script:
         self.create("subnet", "plain", cidr="10.1.0.0/24", **four, host_routes=routes)
         self.create("subnet", "no-gateway", cidr="10.2.0.0/24", **four, gateway_ip=None)
         self.create("subnet", "no-dhcp", cidr="10.3.0.0/24", **four, enable_dhcp=False)
+        self.create("subnet", "empty", cidr="10.6.0.0/24", **four, enable_dhcp=False)
         self.create("subnet", "own-dns", cidr="10.4.0.0/24", **four, dns_nameservers=["10.4.0.53"])
         self.create("subnet", "no-dns", cidr="10.5.0.0/24", **four, dns_nameservers=["0.0.0.0"])
         # Before there are ports: stock does not carry it to options that single ports have.
@@ -182,8 +183,8 @@ class Script:
         self.delete("security_group_rule", "rule1")
         self.delete("security_group_rule", "from-hosts")
         self.delete("security_group", "unused")
-        # Not "slaac": stock leaves its addresses on the ports that had them.
-        self.delete("subnet", "own-dns")
+        # One without addresses: stock leaves those of a deleted subnet on the ports that had them.
+        self.delete("subnet", "empty")
         self.delete("address_group", "hosts")
 
     def names(self) -> dict[str, str]:
@@ -199,6 +200,7 @@ class Script:
                 for ip in one["fixed_ips"]:
                     label = f"<address of metadata in {names[ip['subnet_id']]}>"
                     names[f"{ip['ip_address']}/24"] = f"{label}/24"
+                    names[f"{ip['ip_address']}/64"] = f"{label}/64"
                     names[f"{ip['ip_address']},"] = f"{label},"
                     names[f'{ip["ip_address"]}"'] = f'{label}"'
                     names[f"{ip['ip_address']} "] = f"{label} "
