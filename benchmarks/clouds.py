@@ -122,7 +122,9 @@ class OurCloud(Cloud):
         return self.unfinished() == 0
 
 
-_HOLDING = sa.select(sa.literal_column("1")).where(tables.workflows.c.holding).limit(1)
+_HOLDING: sa.Select[tuple[int]] = (
+    sa.select(sa.literal_column("1")).where(tables.workflows.c.holding).limit(1)
+)
 
 
 @contextlib.contextmanager
