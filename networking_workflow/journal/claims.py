@@ -37,7 +37,7 @@ def has_work_statement() -> sa.Select[typing.Any]:
     Each is the first row in the order of an index: for a mere EXISTS, PostgreSQL scans the table
     as long as its statistics say that READY ones are many.
     """
-    one = sa.literal_column("1")
+    one: sa.ColumnClause[typing.Any] = sa.literal_column("1")
     ready = (
         sa.select(_W.id)
         .where(_W.state == WorkflowState.READY)

@@ -23,48 +23,43 @@ from tests.contract.journal.test_guards import guarded, read_blocker, run_to_the
 from tests.contract.journal.world import World, change, key
 from tests.waiting import wait_until
 
-ROWS_LOG2 = 17
+ROWS, BATCH = 130_000, 10_000
 
-BALLAST = sa.Table(
-    "ballast",
-    sa.MetaData(),
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("x", sa.Integer),
-    sa.Column("padding", sa.String(100)),
-)
+
+@pytest.fixture(scope="module")
+def ballast(database_pool: pool.Pool) -> str:
+    """Return the name of a large table, in a database of its own that no test empties."""
+    database = database_pool.create("galera", "ballast")
+    with pool.engine(database.urls[1]) as engine, engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE ballast (id INT PRIMARY KEY AUTO_INCREMENT, x INT, padding CHAR(100))"
+        )
+        for _ in range(ROWS // BATCH):
+            connection.exec_driver_sql(
+                "INSERT INTO ballast (x, padding) VALUES (%s, %s)", [(1, "x" * 100)] * BATCH
+            )
+    return f"{database.name}.ballast"
 
 
 @pytest.fixture
-def cluster(database_pool: pool.Pool) -> collections.abc.Iterator[World]:
+def cluster(database_pool: pool.Pool, ballast: str) -> collections.abc.Iterator[World]:
     """A cloud on two nodes, with one applier each."""
-    database = database_pool.empty("galera", "window", make_tables)
-    made = World(database)
+    made = World(database_pool.empty("galera", "journal", schema.create_all))
+    made.ballast = ballast
     for node in range(2):
         with made.api(node).begin() as connection:
             connection.exec_driver_sql("SET GLOBAL wsrep_slave_threads = 1")
-    with made.api(1).begin() as connection:
-        connection.execute(sa.insert(BALLAST), {"x": 1, "padding": "x" * 100})
-        for _ in range(ROWS_LOG2):
-            connection.exec_driver_sql(
-                "INSERT INTO ballast (x, padding) SELECT x, padding FROM ballast"
-            )
     made.conductor()
     made.conductor("c2")
     yield made
     made.close()
 
 
-def make_tables(engine: sa.Engine) -> None:
-    """Make the journal's tables and one that is large."""
-    schema.create_all(engine)
-    BALLAST.metadata.create_all(engine)
-
-
 @contextlib.contextmanager
 def busy_first_node(world: World) -> collections.abc.Iterator[None]:
     """Keep the first node's applier busy: what the second commits in the block comes late there."""
     with world.api(1).begin() as connection:
-        connection.execute(sa.update(BALLAST).values(x=BALLAST.c.x + 1))
+        connection.exec_driver_sql(f"UPDATE {world.ballast} SET x = x + 1")
     yield
     world.sync()
 

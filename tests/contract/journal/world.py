@@ -67,6 +67,7 @@ class World:
         self.kind = database.kind
         urls = (database.urls[0], database.urls[-1])
         self.journals = [journals.Journal(engine.make_engine(url)) for url in urls]
+        self.ballast = ""  #: a large table, where a test asks for one
         self._apis: dict[int, sa.Engine] = {}
 
     @property
