@@ -132,9 +132,14 @@ class Cloud:
         return [tuple(row) for row in self.rows(found.where(table.state == "FAILED"))]
 
     def comes_to(self, resource_id: str, state: str) -> None:
-        """Wait until the newest workflow of a resource is in a state."""
+        """Wait until a resource's newest workflow that was not folded into another is so."""
+
+        def there() -> bool:
+            found = [one for one in self.states(resource_id) if one != "SUPERSEDED"]
+            return found[-1:] == [state]
+
         wait_until(
-            lambda: self.states(resource_id)[-1:] == [state],
+            there,
             PATIENCE_S,
             lambda: f"{resource_id} to be {state}; it is {self.workflows(resource_id)}",
         )
