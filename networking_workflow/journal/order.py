@@ -85,7 +85,8 @@ def _probes(hold: Hold) -> list[tuple[str, Mode, int]]:
 def _latest(probes: int) -> sa.Select[typing.Any]:
     """Return a statement of ``probes`` look-ups, each the end of a range of the primary key.
 
-    Constants, not a join: MariaDB reads all holds of a key for a bound that it learns late.
+    Constants, not a join: MariaDB reads all holds of a key for a bound that it learns late; and all
+    of them to sort them, were the constant columns in the ORDER BY too.
     """
     return sa.select(
         *(
@@ -96,7 +97,7 @@ def _latest(probes: int) -> sa.Select[typing.Any]:
                 _H.gen < sa.bindparam(f"below{index}"),
                 _H.workflow_id.not_in(sa.bindparam("except_for", expanding=True)),
             )
-            .order_by(_H.k.desc(), _H.mode.desc(), _H.gen.desc())
+            .order_by(_H.gen.desc())
             .limit(sa.literal_column("1"))
             .scalar_subquery()
             .label(f"before{index}")
