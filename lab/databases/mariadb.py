@@ -48,6 +48,7 @@ class Node:
                 install,
                 "--no-defaults",
                 f"--datadir={self.data}",
+                f"--tmpdir={self.folder.path}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 "--innodb-log-file-size=48M",
@@ -61,6 +62,8 @@ class Node:
             processes.find_program("mariadbd", package="mariadb-server"),
             "--no-defaults",
             f"--datadir={self.data}",
+            # In a shared one, each server that starts deletes the others' temporary tables.
+            f"--tmpdir={self.folder.path}",
             f"--socket={self.socket}",
             f"--pid-file={self.folder.path / 'mysqld.pid'}",
             f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}",
