@@ -46,7 +46,7 @@ lint: venv  ## Check style, types and the direction of imports
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/mypy lab tests/conftest.py tests/functional/lab
+	$(BIN)/mypy lab benchmarks tests/conftest.py tests/functional/lab
 	$(BIN)/lint-imports
 
 .PHONY: format
