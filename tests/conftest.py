@@ -4,11 +4,20 @@
 """Servers and databases for tests. A server is started when the first test asks for it."""
 
 import collections.abc
+import pathlib
+import tempfile
 
 import pytest
 
 from lab.databases import pool
 from lab.neutron import schema as neutron_schema
+
+
+@pytest.fixture
+def short_path() -> collections.abc.Iterator[pathlib.Path]:
+    """A folder for unix sockets, whose paths may have 107 bytes: shorter than ``tmp_path``."""
+    with tempfile.TemporaryDirectory() as path:
+        yield pathlib.Path(path)
 
 
 @pytest.fixture(scope="session")

@@ -47,12 +47,14 @@ class Chores(threading.Thread):
 
     def round(self) -> int:
         """Do every chore once; return how many rows they changed."""
+        changed = 0
         try:
-            changed = sum(chore() for chore in self._chores())
+            for chore in self._chores():
+                count, _ = guard.guarded(chore, f"Chore {chore.__name__}")
+                changed += count or 0
             self._breakers.look(self._journal.drivers_waited_for())
         except guard.DATABASE_AWAY as error:
             LOG.warning("Chores have to wait, the database is away: %s", error)
-            return 0
         if changed:
             self._work_seen()
         return changed

@@ -175,10 +175,15 @@ class Ml2Driver:
     def _deleted(self, target: protocol.Target, context: typing.Any) -> list[typing.Any]:
         snapshot = target.snapshot
         if not snapshot or not snapshot.get("deleted"):
-            raise errors.PermanentFailure(
-                f"The delete of {target.resource_type} {target.resource_id} was captured without "
-                "its contents, which an ML2 driver needs."
-            )
+            # A create or update that found its row gone, behind the delete: nothing was captured of
+            # the delete, and what this driver applied last is what the backend may hold.
+            if not target.applied:
+                return []
+            places = [
+                {"binding": place["binding"], "binding_levels": place["levels"]}
+                for place in target.applied.get("places", ())
+            ]
+            snapshot = {"deleted": target.applied["current"], "edge": {"distributed": places}}
         deleted, edge = dict(snapshot["deleted"]), snapshot.get("edge") or {}
         if target.resource_type == "network":
             network = contexts.Network(current=deleted, segments=edge.get("segments"))

@@ -24,6 +24,9 @@ from networking_workflow.model.states import (
     WorkflowState,
 )
 
+#: So many that are HELD for a resource follow its success at once; the sweep takes the rest.
+_MOST_RELEASED = 10_000
+
 _W = tables.workflows.c
 _H = tables.holds.c
 
@@ -246,7 +249,7 @@ def follow(engine: sa.Engine, claim: workflows.Claim, ended: Ended) -> None:
     if not ended.woken:
         wakes.wake_many(engine, [claim.id])
     if ended.come is not None:
-        anew.release(engine, ended.come)
+        anew.release(engine, ended.come, _MOST_RELEASED)
 
 
 def _end(

@@ -1,4 +1,4 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""Pure values: states and their moves, keys, workflows, tasks, failures. No I/O, no oslo, no SQL."""
+"""Pure values: states and their moves, keys, workflows, tasks, failures. No I/O, no SQL."""

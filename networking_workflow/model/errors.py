@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""The error tree. Each error says what happened, what it means and what to do, and carries its data."""
+"""The error tree. Each says what happened, what it means and what to do, and carries its data."""
 
 from networking_workflow.model import failures
 
@@ -87,13 +87,13 @@ class BackendDiffers(PermanentFailure):
 
 
 class BackendDisturbed(TransientFailure):
-    """As :class:`BackendDiffers`, but an earlier call may have landed after ours: look once more."""
+    """As :class:`BackendDiffers`, but an earlier call may have landed late: look once more."""
 
     code = failures.FailureCode.BACKEND_DIFFERS
 
 
 class MissingReference(DriverError):
-    """The backend lacks something that the resource refers to: hold the workflow until it is there."""
+    """The backend lacks what the resource refers to: hold the workflow until it is there."""
 
     code = failures.FailureCode.REFERENCE_MISSING
 
@@ -103,6 +103,6 @@ class MissingReference(DriverError):
 
 
 class StillReferred(MissingReference):
-    """What is to be deleted is still referred to in the backend by another resource: hold likewise."""
+    """What is to be deleted is still referred to by another resource: hold likewise."""
 
     code = failures.FailureCode.STILL_IN_USE

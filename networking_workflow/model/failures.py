@@ -23,12 +23,19 @@ class FailureCode(enum.StrEnum):
 #: Safe for tenants: no host names, no addresses, no words of a driver.
 TENANT_TEXT: dict[FailureCode, str] = {
     FailureCode.BACKEND_UNREACHABLE: (
-        "The network backend cannot be reached; the change is kept and will be applied when it is back."
+        "The network backend cannot be reached; the change is kept and will be applied when it is "
+        "back."
     ),
-    FailureCode.BACKEND_BUSY: "The network backend did not take the change yet; it will be tried again.",
+    FailureCode.BACKEND_BUSY: (
+        "The network backend did not take the change yet; it will be tried again."
+    ),
     FailureCode.BACKEND_REFUSED: "The network backend refused the change.",
-    FailureCode.BACKEND_DIFFERS: "The network backend holds something else than what was asked for.",
-    FailureCode.REFERENCE_MISSING: "Something that this resource refers to is not in the network backend yet.",
+    FailureCode.BACKEND_DIFFERS: (
+        "The network backend holds something else than what was asked for."
+    ),
+    FailureCode.REFERENCE_MISSING: (
+        "Something that this resource refers to is not in the network backend yet."
+    ),
     FailureCode.STILL_IN_USE: "Something in the network backend still refers to this resource.",
     FailureCode.DRIVER_ERROR: "A network driver failed while it applied the change.",
     FailureCode.CANCELLED: "An operator cancelled the change.",

@@ -26,6 +26,6 @@ class RetryPolicy:
             )
 
     def delay_s(self, attempts_spent: int, rng: random.Random | None = None) -> float:
-        """Return the seconds to wait after ``attempts_spent`` tries: half to all of the doubling."""
+        """Return the seconds to wait after ``attempts_spent`` tries, jittered."""
         ceiling = min(self.max_delay_s, self.first_delay_s * 2.0 ** max(0, attempts_spent - 1))
         return ceiling * (rng or random).uniform(0.5, 1.0)

@@ -35,9 +35,9 @@ def test_a_hint_in_the_same_process_wakes_it_not_the_poll(cloud, start):
     cloud.comes_to(workflow, "SUCCESS")
 
 
-def test_a_hint_from_another_process_wakes_it(cloud, start, tmp_path):
+def test_a_hint_from_another_process_wakes_it(cloud, start, short_path):
     called = threading.Event()
-    folder = str(tmp_path / "w")
+    folder = str(short_path / "w")
     driver = MemoryDriver("m", lambda target: called.set())
     settled_down(start(driver, wakeup_dir=folder, **SELDOM), 2)
     workflow = cloud.network()
@@ -48,9 +48,9 @@ def test_a_hint_from_another_process_wakes_it(cloud, start, tmp_path):
     cloud.comes_to(workflow, "SUCCESS")
 
 
-def test_one_external_hint_sets_all_workers_to_work(cloud, start, tmp_path):
+def test_one_external_hint_sets_all_workers_to_work(cloud, start, short_path):
     together = threading.Barrier(4)
-    folder = str(tmp_path / "w")
+    folder = str(short_path / "w")
     driver = MemoryDriver("m", lambda target: together.wait(PATIENCE_S))
     settled_down(start(driver, workers=4, wakeup_dir=folder, **SELDOM), 4)
     workflows = [cloud.network() for _ in range(4)]
@@ -77,8 +77,8 @@ def test_what_waits_for_another_goes_on_without_a_poll(cloud, start):
         cloud.comes_to(workflow, "SUCCESS")
 
 
-def test_hints_beyond_the_idle_workers_go_to_the_other_conductors(cloud, start, tmp_path):
-    folder = str(tmp_path / "w")
+def test_hints_beyond_the_idle_workers_go_to_the_other_conductors(cloud, start, short_path):
+    folder = str(short_path / "w")
     together = threading.Barrier(2)
     config = {"workers": 1, "wakeup_dir": folder, **SELDOM}
     first = start(MemoryDriver("m", lambda target: together.wait(PATIENCE_S)), **config)

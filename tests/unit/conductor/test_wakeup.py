@@ -16,8 +16,8 @@ def names(folder):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return str(tmp_path / "wake")
+def folder(short_path):
+    return str(short_path / "wake")
 
 
 @pytest.fixture

@@ -94,10 +94,31 @@ def test_any_known_error_of_a_probe_means_unreachable(health: Exception) -> None
         adapter(Slow(health)).probe()
 
 
-def test_delete_without_contents_fails_for_good_and_says_so() -> None:
-    target = protocol.Target(resource_type="port", resource_id="p1", operation=DELETE)
-    with pytest.raises(errors.PermanentFailure, match="without its contents"):
-        adapter(OnlyBinds()).delete(target)
+class DeletesSubnets(Nothing):
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def delete_subnet_postcommit(self, context: api.SubnetContext) -> None:
+        self.seen.append(context.current)
+
+
+def test_row_that_is_gone_without_a_captured_delete_is_no_work_if_nothing_was_applied() -> None:
+    driver = DeletesSubnets()
+    target = protocol.Target(resource_type="subnet", resource_id="s1", operation=DELETE)
+    adapter(driver).delete(target)
+    assert driver.seen == []
+
+
+def test_row_that_is_gone_without_a_captured_delete_is_deleted_as_it_was_applied() -> None:
+    driver = DeletesSubnets()
+    target = protocol.Target(
+        resource_type="subnet",
+        resource_id="s1",
+        operation=DELETE,
+        applied={"current": {"id": "s1", "network_id": "n1"}},
+    )
+    adapter(driver).delete(target)
+    assert driver.seen == [{"id": "s1", "network_id": "n1"}]
 
 
 def test_deleted_network_needs_nothing_but_its_snapshot() -> None:
