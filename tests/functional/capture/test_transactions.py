@@ -197,6 +197,11 @@ def test_workflows_of_one_bulk_call_stand_in_one_transaction(neutron, network):
     assert len(inserts) == 1 + len([one for one in found if one.what != ("create", "port")])
 
 
+def is_journals(statement):
+    """Whether capture sent it; Neutron's own reads join sync_state once the API is loaded."""
+    return "workflow_" in statement and "JOIN workflow_resource_sync" not in statement
+
+
 @pytest.mark.parametrize("change", ["create", "update", "delete"])
 def test_journal_rows_are_the_last_statements_before_commit(neutron, network, change):
     port = neutron.create("port", network_id=network["id"])
@@ -211,7 +216,7 @@ def test_journal_rows_are_the_last_statements_before_commit(neutron, network, ch
     mine = [one.text for one in seen[first:] if one.connection == seen[first].connection]
     journal = mine[: mine.index("COMMIT")]
     assert journal and all("workflow_" in text for text in journal)
-    assert not any("workflow_" in text for text in mine[mine.index("COMMIT") :])
+    assert not any(map(is_journals, mine[mine.index("COMMIT") :]))
 
 
 def test_statements_of_one_update_do_not_grow_with_the_number_of_resources(neutron):
@@ -252,7 +257,7 @@ def test_reading_records_nothing_and_sends_nothing_more(neutron, network):
         for kind in ("network", "port", "subnet", "security_group"):
             neutron.call("GET", inprocess._path(kind))
     assert found == []
-    assert not [one for one in seen if "workflow_" in one.text]
+    assert not [one for one in seen if is_journals(one.text)]
 
 
 def test_bulk_statement_on_a_captured_table_raises_the_alarm(neutron, network, caplog):

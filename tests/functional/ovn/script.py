@@ -206,7 +206,7 @@ class Script:
                     names[f"{ip['ip_address']} "] = f"{label} "
                     names[f"{ip['ip_address']}}}"] = f"{label}}}"
         for rule in self.neutron.call("GET", "security-group-rules")["security_group_rules"]:
-            facts = [rule[key] for key in sorted(rule) if key not in _RANDOM_OF_RULES]
+            facts = [rule[key] for key in sorted(rule) if not _varies(key)]
             group = names[rule["security_group_id"]]
             names[rule["id"]] = f"<rule {group} {facts}>".replace('"', "'")
         for network in ("tenant", "provider"):
@@ -239,3 +239,8 @@ _RANDOM_OF_RULES = {
     "updated_at",
     "revision_number",
 }
+
+
+def _varies(key: str) -> bool:
+    """Whether a rule's value depends on the run, or on whether our API is loaded (sync_state)."""
+    return key in _RANDOM_OF_RULES or key.startswith("sync_")

@@ -10,6 +10,7 @@ from neutron_lib.db import model_base
 from sqlalchemy import orm
 
 from networking_workflow.capture import changes, rows
+from networking_workflow.journal import schema
 from networking_workflow.model.states import Operation
 
 METADATA = head.get_metadata()
@@ -20,6 +21,7 @@ MODELS = {mapper.local_table.name: mapper.class_ for mapper in model_base.BASEV2
 def engine():
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
     METADATA.create_all(engine)
+    schema.create_all(engine)  # joined by Neutron's models once the API is loaded
     return engine
 
 
