@@ -312,11 +312,13 @@ class Story:
         before = [self.tenant.get(f"/workflows/{w['blocked_by']}")["workflow"] for w in waiting]
         self.show.quote(
             f"GET /v2.0{path}",
-            [
-                f"waits for {b['operation']} {b['resource_type']} {b['resource_id']}, which is "
-                f"{b['workflow_state']}"
-                for b in before
-            ],
+            list(
+                dict.fromkeys(
+                    f"waits for {b['operation']} {b['resource_type']} {b['resource_id']}, which is "
+                    f"{b['workflow_state']}"
+                    for b in before
+                )
+            ),
         )
 
     def recover(self) -> None:
