@@ -1,7 +1,10 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""Every figure runs from end to end and writes what it found; how fast is not asked here."""
+"""Figures run from end to end and write what they found; how fast is not asked here.
+
+One of each kind: over HTTP, in process, on the journal alone.
+"""
 
 import json
 import pathlib
@@ -11,7 +14,7 @@ import pytest
 
 import benchmarks.__main__
 
-FIGURES = list(benchmarks.__main__.FIGURES)
+FIGURES = ("create", "capture", "claim")
 
 
 def quick(name: str, folder: pathlib.Path) -> list[dict[str, typing.Any]]:
