@@ -5,6 +5,8 @@
 
 import pytest
 from neutron.api import api_common
+from neutron_lib.callbacks import manager as callbacks_manager
+from neutron_lib.callbacks import registry
 from oslo_config import cfg
 
 from networking_workflow.capture import mechanisms
@@ -56,7 +58,9 @@ def test_ports_come_sorted(neutron):
         ("ml2", "mechanism_drivers", ["openvswitch"]),
     ],
 )
-def test_uncovered_plugin_stops_the_start(neutron, capsys, group, option, value):
+def test_uncovered_plugin_stops_the_start(neutron, capsys, monkeypatch, group, option, value):
+    # What is refused has subscribed already; the loaded plugin's callbacks stay as they are.
+    monkeypatch.setattr(registry, "_CALLBACK_MANAGER", callbacks_manager.CallbacksManager())
     scope = None if group == "DEFAULT" else group
     cfg.CONF.set_override(option, value, group=scope)
     try:
