@@ -9,8 +9,6 @@ Snapshots, held keys and claims are not mapped: what no class has, no answer can
 import typing
 
 import sqlalchemy as sa
-from neutron.db.models import securitygroup as security_group_models
-from neutron_lib.db import standard_attr
 from sqlalchemy import orm
 from sqlalchemy.ext import associationproxy
 
@@ -29,39 +27,6 @@ class Base(orm.DeclarativeBase):
 def _only(table: sa.FromClause, *names: str) -> dict[str, typing.Any]:
     """Return mapper arguments that map these columns of a table and no other."""
     return {"include_properties": [table.c[name] for name in names]}
-
-
-class ResourceSync(Base):
-    """Whether the backend holds what the database says, of one resource."""
-
-    __table__ = tables.resource_sync
-    __mapper_args__ = _only(
-        tables.resource_sync,
-        *("lane", "resource_type", "resource_id", "standard_attr_id", "project_id"),
-        *("sync_state", "sync_error", "updated_at"),
-    )
-
-    # Neutron makes a way back for every relation of its classes that has none, and not this well.
-    standard_attribute = orm.relationship(
-        standard_attr.StandardAttribute,
-        primaryjoin=lambda: (
-            orm.foreign(tables.resource_sync.c.standard_attr_id)
-            == standard_attr.StandardAttribute.id
-        ),
-        back_populates="workflow_sync",
-        viewonly=True,
-        lazy="raise",
-    )
-    rule = orm.relationship(
-        security_group_models.SecurityGroupRule,
-        primaryjoin=lambda: (
-            orm.foreign(tables.resource_sync.c.resource_id)
-            == security_group_models.SecurityGroupRule.security_group_id
-        ),
-        back_populates="workflow_group_sync",
-        viewonly=True,
-        lazy="raise",
-    )
 
 
 class OtherWorkflow(Base):

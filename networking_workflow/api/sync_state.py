@@ -3,11 +3,13 @@
 
 """``sync_state`` on networks, subnets, ports and the rest: does the backend hold what is shown?
 
-The journal's row of a resource comes with its StandardAttribute, in the same statement: no list
-costs a statement more.
+It comes with the resource's StandardAttribute, as one column that a subquery fills: no list costs a
+statement more, and the many reads of one API call next to nothing. A join of the journal's row made
+creating a port a tenth slower: Neutron reads dozens of standard attributes meanwhile.
 """
 
 import collections.abc
+import datetime
 import typing
 
 import sqlalchemy as sa
@@ -21,7 +23,7 @@ from neutron_lib.db import model_query, resource_extend, standard_attr
 from sqlalchemy import event, orm
 from sqlalchemy.orm import attributes as orm_attributes
 
-from networking_workflow.api import fields, models
+from networking_workflow.api import fields
 from networking_workflow.journal import clock, tables
 from networking_workflow.model import keys, states
 
@@ -57,34 +59,18 @@ _GROUPS = sa.and_(
 
 
 def install() -> None:
-    """Join the journal's rows to Neutron's, extend the answers and the filters; once a process."""
+    """Let Neutron's rows bring their state along, extend the answers and the filters; once."""
     if hasattr(standard_attr.StandardAttribute, "workflow_sync"):
         return
-    standard_attr.StandardAttribute.workflow_sync = orm.relationship(
-        models.ResourceSync,
-        primaryjoin=lambda: (
-            standard_attr.StandardAttribute.id
-            == orm.foreign(tables.resource_sync.c.standard_attr_id)
-        ),
-        back_populates="standard_attribute",
-        uselist=False,
-        viewonly=True,
-        lazy="joined",
+    sync, rule = tables.resource_sync.c, security_group_models.SecurityGroupRule
+    _bring(
+        standard_attr.StandardAttribute,
+        "workflow_sync",
+        sync.standard_attr_id == standard_attr.StandardAttribute.id,
     )
-    security_group_models.SecurityGroupRule.workflow_group_sync = orm.relationship(
-        models.ResourceSync,
-        primaryjoin=lambda: sa.and_(
-            orm.foreign(tables.resource_sync.c.resource_id)
-            == security_group_models.SecurityGroupRule.security_group_id,
-            _GROUPS,
-        ),
-        back_populates="rule",
-        uselist=False,
-        viewonly=True,
-        lazy="joined",
+    _bring(
+        rule, "workflow_group_sync", sa.and_(sync.resource_id == rule.security_group_id, _GROUPS)
     )
-    event.listen(standard_attr.StandardAttribute, "init", _no_row_yet)
-    event.listen(security_group_models.SecurityGroupRule, "init", _no_group_row_yet)
     for collection, model in MODELS.items():
         resource_extend.register_funcs(collection, [extend])
         model_query.register_hook(
@@ -98,26 +84,49 @@ def install() -> None:
         object_class.add_extra_filter_name("sync_state")
 
 
+def _bring(model: type[typing.Any], name: str, criterion: sa.ColumnElement[bool]) -> None:
+    """Give a class of Neutron's the packed state of the journal's row that ``criterion`` finds."""
+    packed = sa.select(_PACKED).where(criterion).correlate(model).scalar_subquery()
+    setattr(model, name, orm.column_property(packed, expire_on_flush=False))
+
+    def no_row_yet(target: typing.Any, _args: typing.Any, _kwargs: typing.Any) -> None:
+        # Otherwise each new row would ask with a statement.
+        orm_attributes.set_committed_value(target, name, None)
+
+    event.listen(model, "init", no_row_yet)
+
+
+#: State, error and time as one text: one column is read faster than three.
+_PACKED = (
+    tables.resource_sync.c.sync_state
+    + ","
+    + sa.func.coalesce(tables.resource_sync.c.sync_error, "")
+    + ","
+    + sa.cast(tables.resource_sync.c.updated_at, sa.String(32))
+)
+
+
 def extend(resource: dict[str, typing.Any], row: typing.Any) -> None:
     """Add the three attributes to an API dict, from an ORM row or an object made of one."""
     row = getattr(row, "db_obj", row)
-    sync = row.standard_attr.workflow_sync
-    if sync is None and isinstance(row, security_group_models.SecurityGroupRule):
-        sync = row.workflow_group_sync
-    resource.update(_shown(sync))
+    packed = row.standard_attr.workflow_sync
+    if packed is None and isinstance(row, security_group_models.SecurityGroupRule):
+        packed = row.workflow_group_sync
+    resource.update(_shown(packed))
 
 
-def _shown(sync: typing.Any) -> dict[str, typing.Any]:
-    if sync is None:
+def _shown(packed: str | None) -> dict[str, typing.Any]:
+    if packed is None:
         return {
             "sync_state": states.SyncState.UNMANAGED.value,
             "sync_error": None,
             "sync_updated_at": None,
         }
+    state, error, updated_at = packed.split(",")
     return {
-        "sync_state": sync.sync_state,
-        "sync_error": fields.message(sync.sync_error),
-        "sync_updated_at": fields.time(sync.updated_at),
+        "sync_state": state,
+        "sync_error": fields.message(error or None),
+        "sync_updated_at": fields.time(datetime.datetime.fromisoformat(updated_at)),
     }
 
 
@@ -128,17 +137,6 @@ def pending(resource: dict[str, typing.Any]) -> None:
         sync_error=None,
         sync_updated_at=fields.time(clock.local()),
     )
-
-
-# Tell new rows that nothing is joined to them: otherwise each would ask with a statement.
-
-
-def _no_row_yet(target: typing.Any, _args: typing.Any, _kwargs: typing.Any) -> None:
-    orm_attributes.set_committed_value(target, "workflow_sync", None)
-
-
-def _no_group_row_yet(target: typing.Any, _args: typing.Any, _kwargs: typing.Any) -> None:
-    orm_attributes.set_committed_value(target, "workflow_group_sync", None)
 
 
 def _filter(model: type[typing.Any]) -> collections.abc.Callable[..., typing.Any]:
