@@ -209,17 +209,11 @@ def test_no_list_asks_for_states_one_by_one(neutron: clients.Neutron, collection
     tenant = neutron.tenant()
     make_one_of_each(tenant)
     tenant.get(f"/{collection}")
-    with statements() as few:
+    with statements() as seen:
         tenant.get(f"/{collection}")
-    make_one_of_each(tenant)
-    make_one_of_each(tenant)
-    with statements() as more:
-        tenant.get(f"/{collection}")
-    asking = [
-        len([text for text in seen if "FROM workflow_resource_sync" in text])
-        for seen in (few, more)
-    ]
-    assert asking == [0, 0]
+    assert any("workflow_resource_sync" in text for text in seen)
+    # A state that did not come with its row is asked for with nothing else.
+    assert [text for text in seen if text.startswith("SELECT (SELECT")] == []
 
 
 def test_pages_of_ports_are_cut_by_the_database(neutron: clients.Neutron) -> None:
