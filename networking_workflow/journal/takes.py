@@ -5,7 +5,7 @@
 
 The row lock on a key makes ``gen`` follow the order of commits. An exclusive take raises it; a
 shared one reads it under a shared lock, so that shared takers do not wait for each other. All keys
-of a transaction are locked once, sorted, each in the strongest mode that it needs: crosswise
+of a transaction are locked once, in one order, each in the strongest mode that it needs: crosswise
 transactions cannot deadlock. Nothing is decided here; the claim looks at what stands before.
 """
 
@@ -13,6 +13,7 @@ import collections.abc
 import dataclasses
 import itertools
 import typing
+import weakref
 
 import sqlalchemy as sa
 
@@ -47,7 +48,7 @@ def take(connection: sa.Connection, wants: collections.abc.Sequence[Want]) -> li
     modes = model_keys.strongest(item for want in wants for item in want.keys.items())
     exclusive = _exclusive_takes(connection, wants, modes)
     before: dict[str, int] = {}
-    for is_exclusive, run in itertools.groupby(modes, key=exclusive.__contains__):
+    for (is_exclusive, _), run in itertools.groupby(modes, key=lambda key: _run(key, exclusive)):
         if is_exclusive:
             gens = _take_exclusive(connection, {key: exclusive[key] for key in run})
             before.update({key: gen - exclusive[key] for key, gen in gens.items()})
@@ -55,6 +56,14 @@ def take(connection: sa.Connection, wants: collections.abc.Sequence[Want]) -> li
             before.update(_take_shared(connection, list(run), exclusive))
     _tell_certification(connection, before, exclusive, wants[0].workflow_id)
     return _hand_out(wants, before, exclusive, modes)
+
+
+def _run(key: str, exclusive: collections.abc.Container[str]) -> tuple[bool, bool]:
+    """Return what neighbours in the order of locking must have in common for one statement.
+
+    A locking read follows the primary key, which is the text alone.
+    """
+    return key in exclusive, model_keys.is_first(key)
 
 
 def write_holds(connection: sa.Connection, holds: collections.abc.Sequence[Hold]) -> None:
@@ -74,21 +83,37 @@ def _exclusive_takes(
     """Return how often each key is taken exclusively in this transaction, where at all.
 
     A shared taker of a key without a row takes it as an exclusive one does: two shared lockers of a
-    missing row would both hold MariaDB's gap and deadlock. Hence the plain read first. Likewise
-    without a gate on Galera: the row is older than the cluster.
+    missing row would both hold MariaDB's gap and deadlock. Hence the plain read first, of keys that
+    this process has not met before. Likewise without a gate on Galera: the row is older than the
+    cluster.
     """
     takes = {key: 0 for key, mode in modes.items() if mode is Mode.EXCLUSIVE}
     for want in wants:
         for key, mode in want.keys.items():
             if mode is Mode.EXCLUSIVE:
                 takes[key] += 1
-    shared = [key for key in modes if key not in takes]
-    if shared:
+    known = _known(connection)
+    unknown = [key for key in modes if key not in takes and key not in known]
+    if unknown:
         with_gates = galera.is_galera(connection)
         statement = _EXISTING_WITH_GATES if with_gates else _EXISTING
-        existing = set(connection.execute(statement, {"keys": shared}).scalars())
-        takes.update({key: 1 for key in shared if key not in existing})
+        existing = set(connection.execute(statement, {"keys": unknown}).scalars())
+        known.update(existing)
+        takes.update({key: 1 for key in unknown if key not in existing})
     return takes
+
+
+#: Keys that have a row, as far as this process has seen, by database. One that has gone since costs
+#: a deadlock at worst, which the caller's transaction is tried again after.
+_KNOWN: weakref.WeakKeyDictionary[sa.Engine, set[str]] = weakref.WeakKeyDictionary()
+_MOST_KNOWN = 10_000
+
+
+def _known(connection: sa.Connection) -> set[str]:
+    known = _KNOWN.setdefault(connection.engine, set())
+    if len(known) > _MOST_KNOWN:
+        known.clear()
+    return known
 
 
 _KEYS_IN = tables.keys.c.k.in_(sa.bindparam("keys", expanding=True))
@@ -134,6 +159,7 @@ def _take_shared(
     gens = {row.k: row.gen for row in rows}
     vanished = {key: 1 for key in shared if key not in gens}
     if vanished:
+        _known(connection).difference_update(vanished)
         exclusive.update(vanished)
         taken = _take_exclusive(connection, vanished)
         gens.update({key: gen - 1 for key, gen in taken.items()})
@@ -141,7 +167,7 @@ def _take_shared(
 
 
 def _locking(statement: sa.Select[typing.Any]) -> sa.Select[typing.Any]:
-    """Sorted by the primary key on every database, and never by a scan of the whole table."""
+    """In the order of the primary key on every database, never by a scan of the whole table."""
     statement = statement.where(_KEYS_IN).order_by(tables.keys.c.k)
     for dialect in ("mysql", "mariadb"):
         statement = statement.with_hint(tables.keys, "FORCE INDEX (PRIMARY)", dialect)

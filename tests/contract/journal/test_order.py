@@ -3,9 +3,12 @@
 
 """Order: what conflicts runs one after the other as committed, what does not at the same time."""
 
+import sqlalchemy as sa
+
+from networking_workflow.journal import tables
 from networking_workflow.model.states import Operation
 from tests.contract.journal import world as worlds
-from tests.contract.journal.world import World, change
+from tests.contract.journal.world import World, change, key
 
 
 def test_conflicting_workflows_run_in_commit_order(world: World) -> None:
@@ -66,6 +69,42 @@ def test_shared_takers_of_keys_without_a_row(world: World) -> None:
     world.record(second)
     assert set(world.claim_all()) == {first.id, second.id}
     (network,) = world.record(change("network/old"))
+    assert world.claim() is None
+    assert world.row(network).blocked_by in {first.id, second.id}
+
+
+def test_what_many_rely_on_is_asked_for_once_and_locked_with_one_statement(world: World) -> None:
+    shared = ["network/n", "subnet/s", "security_group/g"]
+    world.record(*(change(name, Operation.CREATE) for name in shared))
+    world.record(change("port/p", shared=shared))
+    seen: list[str] = []
+    sa.event.listen(
+        world.api(),
+        "before_cursor_execute",
+        lambda _connection, _cursor, text, *_: seen.append(" ".join(text.split())),
+    )
+    world.record(change("port/q", shared=shared))
+    assert not [text for text in seen if text.startswith("SELECT workflow_keys.k FROM")]
+    locking = [
+        text for text in seen if text.startswith("SELECT workflow_keys.k, workflow_keys.gen")
+    ]
+    assert len(locking) == 1
+
+
+def test_known_key_that_has_gone_is_taken_as_a_new_one(world: World) -> None:
+    world.record(change("network/n", Operation.CREATE))
+    world.record(change("port/p", shared=["network/n"]))  # now this process knows the key
+    for claim in iter(world.claim, None):
+        world.journal.succeed(claim)
+    with world.observer.begin() as connection:
+        connection.execute(sa.delete(tables.gates).where(tables.gates.c.k == key("network/n")))
+        connection.execute(sa.delete(tables.keys).where(tables.keys.c.k == key("network/n")))
+    world.sync()
+    first, second = change("port/q", shared=["network/n"]), change("port/r", shared=["network/n"])
+    world.record(first)
+    world.record(second)
+    assert set(world.claim_all()) == {first.id, second.id}
+    (network,) = world.record(change("network/n"))
     assert world.claim() is None
     assert world.row(network).blocked_by in {first.id, second.id}
 

@@ -36,6 +36,13 @@ def test_port_relies_on_network_subnets_and_groups():
     }
 
 
+def test_port_is_locked_before_all_that_it_relies_on():
+    references = [("network", "n"), ("subnet", "a"), ("security_group", "g")]
+    first, *rest = keys.keys_for("default", "port", "p", references)
+    assert first == "default:port/p"
+    assert rest == ["default:network/n", "default:security_group/g", "default:subnet/a"]
+
+
 def test_external_port_writes_the_chassis_group_of_its_network():
     taken = keys.keys_for("default", "port", "p", [("network", "n"), ("hcg", "n")])
     assert taken["default:hcg/n"] is X
@@ -96,7 +103,7 @@ def test_order_and_repetition_of_references_change_nothing(resource, rng):
     rng.shuffle(shuffled)
     taken = keys.keys_for("default", resource_type, resource_id, references)
     assert taken == keys.keys_for("default", resource_type, resource_id, shuffled)
-    assert list(taken) == sorted(taken)
+    assert list(taken) == sorted(taken, key=lambda key: (not model_keys.is_first(key), key))
 
 
 @given(resources(), IDS)
