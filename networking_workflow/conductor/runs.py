@@ -76,10 +76,14 @@ class Run:
         self._journal = tools.journal
         self._operation = claim.operation
         self._left = tools.settings.retry.attempts - (claim.attempts + 1)
-        self._applied: typing.Mapping[str, typing.Mapping[str, typing.Any]] = {}
         self._running: tasks.StartedTask | None = None
         self._called = False
         self.in_call: str | None = None  #: the driver that is being called now
+
+    @property
+    def more(self) -> bool:
+        """Return whether other workflows were READY when this one was claimed."""
+        return self.claim.more
 
     def conduct(self) -> None:
         """Do all of it.
@@ -147,7 +151,6 @@ class Run:
         if not todo:
             self._write(lambda: self._journal.succeed(claim))
             return
-        self._applied = self._write(lambda: self._journal.applied(claim))
         self._running = todo[0]
         log = flows.StepLog(self._record_step, claim, todo[0])
         flow = flows.build(claim, todo, log, self)
@@ -220,7 +223,7 @@ class Run:
             workflow_id=claim.id,
             task_id=started.id,
             snapshot=claim.snapshot,
-            applied=self._applied.get(started.driver),
+            applied=started.applied,
         )
         what = f"Driver {started.driver}, {operation} {claim.resource_type} {claim.resource_id}"
         token = running.RUNNING.set(

@@ -98,7 +98,7 @@ class Worker(threading.Thread):
             if found is None:
                 passes_on = self._signal.wait()
                 continue
-            if passes_on:
+            if passes_on and found.more:
                 self._signal.took_one()
             passes_on = True
             if isinstance(found, runs.Run):

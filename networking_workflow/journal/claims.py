@@ -3,6 +3,7 @@
 
 """Claiming: the next workflow that nothing stands before, or parking one behind what does."""
 
+import dataclasses
 import random
 import typing
 import uuid
@@ -119,15 +120,18 @@ _CLAIM = (
         owner=sa.bindparam("new_owner"),
         claim_token=sa.bindparam("new_token"),
         fence=_W.fence + 1,
-        operation=sa.bindparam("new_operation"),
-        snapshot=sa.bindparam("new_snapshot", type_=_W.snapshot.type),
-        held_keys=sa.bindparam("new_keys", type_=_W.held_keys.type),
-        gen=sa.bindparam("new_gen"),
         waits_for=None,
         not_before=None,
         started_at=sa.func.coalesce(_W.started_at, clock.now()),
         updated_at=clock.now(),
     )
+)
+
+_CLAIM_FOLDED = _CLAIM.values(
+    operation=sa.bindparam("new_operation"),
+    snapshot=sa.bindparam("new_snapshot", type_=_W.snapshot.type),
+    held_keys=sa.bindparam("new_keys", type_=_W.held_keys.type),
+    gen=sa.bindparam("new_gen"),
 )
 
 _READ_BACK = sa.select(_W.id).where(
@@ -186,27 +190,33 @@ def _look(
     connection: sa.Connection, owner: str, token: str, after_project: str
 ) -> tuple[workflows.Claim, list[str]] | workflows.Parked | None:
     for _ in range(_LOOKS):
-        chosen = _choose(connection, after_project)
+        chosen, more = _choose(connection, after_project)
         if chosen is None:
             return None
         holds = order.holds_of(connection, [chosen.id])[chosen.id]
         blocker = order.before(connection, holds, [chosen.id])
         if blocker is None:
-            return _start(connection, chosen, holds, owner, token)
+            claimed, many = _start(connection, chosen, holds, owner, token)
+            return dataclasses.replace(claimed, more=more), many
         if park(connection, chosen.id, blocker):
             return workflows.Parked(
                 workflow_id=chosen.id,
                 blocked_by=blocker.workflow_id,
                 project_id=chosen.project_id,
+                more=more,
             )
     return None
 
 
-def _choose(connection: sa.Connection, after_project: str) -> sa.Row[typing.Any] | None:
-    """Return one of the most urgent of the next project."""
+def _choose(
+    connection: sa.Connection, after_project: str
+) -> tuple[sa.Row[typing.Any] | None, bool]:
+    """Return one of the most urgent of the next project, and whether any other one is READY."""
     rows = sorted(connection.execute(_CANDIDATES, {"after": after_project}), key=_place)
     first = [row for row in rows if _place(row)[:3] == _place(rows[0])[:3]]
-    return random.choice(first) if first else None
+    if not first:
+        return None, False
+    return random.choice(first), len({row.id for row in rows}) > 1
 
 
 def _place(row: sa.Row[typing.Any]) -> tuple[typing.Any, ...]:
@@ -262,11 +272,14 @@ def _start(
         "seen_fence": chosen.fence,
         "new_owner": owner,
         "new_token": token,
-        "new_operation": folded.operation,
-        "new_snapshot": folded.snapshot,
-        "new_keys": folded.held_keys,
-        "new_gen": folded.gen,
     }
+    if folded.ids:
+        parameters |= {
+            "new_operation": folded.operation,
+            "new_snapshot": folded.snapshot,
+            "new_keys": folded.held_keys,
+            "new_gen": folded.gen,
+        }
     if not claim_row(connection, parameters):
         raise retries.LookAgain
     many = folds.fold(connection, own.id, folded)
@@ -297,4 +310,5 @@ def claim_row(connection: sa.Connection, parameters: dict[str, typing.Any]) -> b
 
     The state alone does not tell: it may be READY again, with other holds. The fence does.
     """
-    return connection.execute(_CLAIM, parameters).rowcount == 1
+    statement = _CLAIM_FOLDED if "new_gen" in parameters else _CLAIM
+    return connection.execute(statement, parameters).rowcount == 1

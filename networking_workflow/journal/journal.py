@@ -10,6 +10,7 @@ nothing.
 """
 
 import collections.abc
+import contextlib
 import typing
 
 import sqlalchemy as sa
@@ -115,6 +116,9 @@ class Journal:
         self, claim: workflows.Claim, planned: collections.abc.Sequence[tasks.PlannedTask]
     ) -> list[tasks.StartedTask]:
         """Insert the tasks that are missing; the first that has not succeeded is RUNNING."""
+        if claim.fence == 1 and planned:
+            with contextlib.suppress(sa.exc.IntegrityError):  # an earlier try was committed, unseen
+                return retries.run(self.engine, lambda c: steps.first_start(c, claim, planned))
         return retries.run(self.engine, lambda c: steps.start(c, claim, planned))
 
     def step(
@@ -135,11 +139,6 @@ class Journal:
         )
         with self._polling.connect() as connection:
             return bool(connection.execute(requested).scalar())
-
-    def applied(self, claim: workflows.Claim) -> dict[str, typing.Any]:
-        """Return what each driver's last successful task of the resource returned, by driver."""
-        with self._polling.connect() as connection:
-            return steps.applied(connection, claim)
 
     # Settling
 

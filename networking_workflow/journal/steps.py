@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from networking_workflow.journal import clock, fence, tables, upserts
 from networking_workflow.model import tasks, workflows
-from networking_workflow.model.states import TaskState
+from networking_workflow.model.states import Operation, TaskState
 
 _T = tables.tasks.c
 _A = tables.applied.c
@@ -103,10 +103,8 @@ def start(
     :raises LeaseLost: if the claim is another's by now.
     """
     fence.execute(connection, _STILL_OURS, claim)
-    # Not only for a later claim: the first try of this one may have been committed unnoticed.
     known = {row.name: row for row in connection.execute(_OF_WORKFLOW, {"workflow": claim.id})}
-    if planned and not known:
-        return _first_start(connection, claim, planned)
+    bodies = applied(connection, claim)
     missing = [_row(claim, plan) for plan in planned if plan.name not in known]
     if missing:
         connection.execute(_INSERT, missing)
@@ -124,25 +122,44 @@ def start(
             state, attempts = TaskState.RUNNING, attempts + 1
         started.append(
             tasks.StartedTask(
-                id=task_id, name=plan.name, driver=plan.driver, state=state, attempts=attempts
+                id=task_id,
+                name=plan.name,
+                driver=plan.driver,
+                state=state,
+                attempts=attempts,
+                applied=bodies.get(plan.driver),
             )
         )
     return started
 
 
-def _first_start(
+def first_start(
     connection: sa.Connection,
     claim: workflows.Claim,
     planned: collections.abc.Sequence[tasks.PlannedTask],
 ) -> list[tasks.StartedTask]:
-    """Insert all tasks, the first one RUNNING already: one statement less before its driver."""
+    """Do what :func:`start` does where the workflow has no task yet, in the fewest statements.
+
+    Every statement here delays the first call of a driver.
+
+    :raises LeaseLost: if the claim is another's by now.
+    :raises sqlalchemy.exc.IntegrityError: if the workflow has tasks already.
+    """
+    fence.execute(connection, _STILL_OURS, claim)
+    # Of what is being created no driver has returned anything.
+    bodies = {} if claim.operation is Operation.CREATE else applied(connection, claim)
     first, *others = [_row(claim, plan) for plan in planned]
     connection.execute(_INSERT_RUNNING, {**first, **_RUNNING, "owner": claim.owner})
     if others:
         connection.execute(_INSERT, others)
     return [
         tasks.StartedTask(
-            id=row["id"], name=row["name"], driver=row["driver"], state=state, attempts=attempts
+            id=row["id"],
+            name=row["name"],
+            driver=row["driver"],
+            state=state,
+            attempts=attempts,
+            applied=bodies.get(row["driver"]),
         )
         for row, state, attempts in (
             (first, TaskState.RUNNING, 1),

@@ -4,6 +4,7 @@
 """One step of a workflow: what the plan asks for and how it came out."""
 
 import dataclasses
+import typing
 
 from networking_workflow.model import failures, states
 
@@ -26,6 +27,8 @@ class StartedTask:
     driver: str
     state: states.TaskState  #: SUCCESS: an earlier attempt finished it and nothing came since
     attempts: int
+    applied: typing.Mapping[str, typing.Any] | None = None
+    """What the driver returned when it last applied the resource; None: never, or nothing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

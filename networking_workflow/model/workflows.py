@@ -63,6 +63,7 @@ class Claim:
     fence: int
     cancel_requested: bool = False
     folded: tuple[str, ...] = ()  #: ids that this claim superseded (coalesced)
+    more: bool = True  #: others were READY when it was chosen
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,7 @@ class Parked:
     workflow_id: str
     blocked_by: str
     project_id: str
+    more: bool = True  #: as for :class:`Claim`
 
 
 def merge_operations(earlier: states.Operation, later: states.Operation) -> states.Operation:

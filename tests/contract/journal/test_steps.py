@@ -39,7 +39,7 @@ def test_steps_are_written_as_they_start_and_end(world: World) -> None:
     done = tasks.TaskResult(id=fabric.id, state=TaskState.SUCCESS)
     world.journal.succeed(claim, [done], {"fabric": {"vlan": 7}})
     assert states(world) == [("ovn", "SUCCESS", 1), ("fabric", "SUCCESS", 1)]
-    assert world.journal.applied(claim) == {"ovn": {"mtu": 1442}, "fabric": {"vlan": 7}}
+    assert world.applied(claim) == {"ovn": {"mtu": 1442}, "fabric": {"vlan": 7}}
     (host,) = {row.host for row in world.query(sa.select(tables.tasks.c.host))}
     assert host == "host"
 
@@ -93,11 +93,31 @@ def test_a_delete_forgets_what_drivers_returned(world: World) -> None:
         world.record(change("port/p", operation))
         claim = world.claim()
         assert claim is not None
-        assert world.journal.applied(claim) == (
+        assert world.applied(claim) == (
             {} if operation is Operation.CREATE else {"ovn": {"a": ["é", None]}}
         )
         world.journal.succeed(claim, (), {"ovn": {"a": ["é", None]}})
-    assert world.journal.applied(claim) == {}
+    assert world.applied(claim) == {}
+
+
+def test_what_a_driver_returned_is_handed_to_its_next_task(world: World) -> None:
+    for operation, handed in ((Operation.CREATE, None), (Operation.UPDATE, {"mtu": 1442})):
+        world.record(change("port/p", operation))
+        claim = world.claim()
+        assert claim is not None
+        (ovn,) = world.journal.start_tasks(claim, PLANNED[:1])
+        assert ovn.applied == handed
+        world.journal.succeed(claim, (), {"ovn": {"mtu": 1442}})
+
+
+def test_start_that_was_committed_unseen_is_gone_on_with(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    first = world.journal.start_tasks(claim, PLANNED)
+    again = world.journal.start_tasks(claim, PLANNED)
+    assert [(one.id, one.state) for one in again] == [(one.id, one.state) for one in first]
+    assert [name for name, _, _ in states(world)] == ["ovn", "fabric"]
 
 
 def test_a_driver_that_was_removed_leaves_its_task_behind(world: World) -> None:

@@ -13,7 +13,7 @@ import uuid
 import sqlalchemy as sa
 
 from lab.databases import pool
-from networking_workflow.journal import engine, tables
+from networking_workflow.journal import engine, steps, tables
 from networking_workflow.journal import journal as journals
 from networking_workflow.journal import record as records
 from networking_workflow.model import failures, workflows
@@ -106,6 +106,12 @@ class World:
             records.record(connection, new)
         self.sync()
         return [workflow.id for workflow in new]
+
+    def applied(self, claim: workflows.Claim) -> dict[str, typing.Any]:
+        """Return what drivers returned for the claim's resource, by driver."""
+        self.sync()
+        with self.observer.connect() as connection:
+            return steps.applied(connection, claim)
 
     def conductor(self, name: str = "c1", lease_s: float = LEASE_S) -> str:
         """Register a conductor; return its id."""
