@@ -28,15 +28,22 @@ class Child:
     column: str  #: foreign key to the resource's table
 
 
-#: Kinds whose backend work is covered. Rows of other kinds are no workflow: the plugins that own
-#: them are refused at start.
+#: Kinds whose changes are workflows, parents first. Rows of other kinds are none: the plugins that
+#: own them are refused at start, and so are plugins whose kinds no driver knows yet.
 COVERED = (
     "network",
     "subnet",
     "address_group",
     "security_group",
     "security_group_rule",
+    "qos_policy",
     "port",
+    "router",
+    "router_interface",
+    "floatingip",
+    "port_forwarding",
+    "trunk",
+    "subport",
 )
 
 #: Book-keeping columns of every table.
@@ -126,23 +133,55 @@ _IGNORED = {
 
 IGNORED = frozenset(table for tables in _IGNORED.values() for table in tables.split())
 
+#: Stands for what floating IPs and port forwardings of one port write together: see ``plan.keys``.
+PORT_FIP = "port-fip"
+
 #: table -> columns that name another resource, with the type of that one.
 REFERENCES: dict[str, tuple[tuple[str, str], ...]] = {
     "subnets": (("network_id", "network"),),
     "ports": (("network_id", "network"),),
     "ipallocations": (("subnet_id", "subnet"),),
     "securitygroupportbindings": (("security_group_id", "security_group"),),
+    "qos_network_policy_bindings": (("policy_id", "qos_policy"),),
     "qos_port_policy_bindings": (("policy_id", "qos_policy"),),
+    "qos_router_gw_policy_bindings": (("policy_id", "qos_policy"),),
+    "qos_fip_policy_bindings": (("policy_id", "qos_policy"),),
     "securitygrouprules": (
         ("security_group_id", "security_group"),
         ("remote_group_id", "security_group"),
         ("remote_address_group_id", "address_group"),
     ),
+    "routers": (("gw_port_id", "port"),),
+    "routerports": (("router_id", "router"), ("port_id", "port")),
+    "floatingips": (
+        ("floating_network_id", "network"),
+        ("floating_port_id", "port"),
+        ("fixed_port_id", "port"),
+        ("fixed_port_id", PORT_FIP),
+        ("router_id", "router"),
+    ),
+    "portforwardings": (
+        ("floatingip_id", "floatingip"),
+        ("internal_neutron_port_id", "port"),
+        ("internal_neutron_port_id", PORT_FIP),
+    ),
+    "trunks": (("port_id", "port"),),
+    "subports": (("trunk_id", "trunk"), ("port_id", "port")),
+}
+
+#: kind -> types of what it names whose own references it relies on too, where its rule of keys
+#: has them: the network of a router's gateway port, the router of a port forwarding's address.
+THROUGH: dict[str, frozenset[str]] = {
+    "router": frozenset({"port"}),
+    "router_interface": frozenset({"port"}),
+    "floatingip": frozenset({"port"}),
+    "port_forwarding": frozenset({"port", "floatingip"}),
 }
 
 #: kind -> (parent kind, column): made or deleted together with its parent, it is part of that.
 FOLDS: dict[str, tuple[str, str]] = {
     "security_group_rule": ("security_group", "security_group_id"),
+    "subport": ("trunk", "trunk_id"),
 }
 
 #: Resource kind of each table of ITSELF, and back.

@@ -7,6 +7,7 @@ import functools
 import typing
 
 from neutron.common.ovn import constants as ovn_constants
+from neutron_lib import constants
 from sqlalchemy.orm import base as orm_base
 
 from networking_workflow.capture import changes, classes
@@ -121,6 +122,8 @@ def notes_of(
         noise = classes.ALWAYS_NOISE | (itself.noise if itself else frozenset())
         if not row.changed() - noise:
             return []
+    if row.table == "routerports" and not _is_interface(row, deleted):
+        return [_of_router(row)]
     if itself is not None:
         return [_own(row, itself, deleted)]
     return _part(row, typing.cast("classes.Child", child))
@@ -157,6 +160,24 @@ def _own(
         standard_attr_id=row.value("standard_attr_id"),
         parent=(fold[0], row.value(fold[1])) if fold else None,
         deleted=snapshot,
+    )
+
+
+def _is_interface(
+    row: Row, deleted: typing.Mapping[changes.Reference, typing.Mapping[str, typing.Any]]
+) -> bool:
+    """Return whether a row of ``routerports`` is an interface: gateways have such rows too."""
+    snapshot = deleted.get(("router_interface", row.value("port_id")), {})
+    port_type = row.value("port_type") or snapshot.get("port_type")
+    return port_type in constants.ROUTER_INTERFACE_OWNERS
+
+
+def _of_router(row: Row) -> changes.Note:
+    return changes.Note(
+        resource_type="router",
+        resource_id=row.value("router_id"),
+        operation=states.Operation.UPDATE,
+        references=frozenset({("port", row.value("port_id"))}),
     )
 
 

@@ -62,6 +62,7 @@ def build(
     notes.extend(_described(connection, collected, notes))
     ordered = changes.in_apply_order(changes.fold(changes.merge(notes)).values())
     current = _read(connection, ordered)
+    further = _through(connection, ordered)
     edges: dict[changes.Reference, list[changes.Edge]] = collections.defaultdict(list)
     for entry in collected:
         if isinstance(entry, changes.Edge):
@@ -71,6 +72,7 @@ def build(
             note,
             current.get((note.resource_type, note.resource_id)),
             edges.get((note.resource_type, note.resource_id), []),
+            further,
             origin,
             lane,
         )
@@ -120,14 +122,48 @@ def _read(
     }
 
 
+def _through(
+    connection: sa.Connection, notes: typing.Sequence[changes.Note]
+) -> dict[changes.Reference, set[changes.Reference]]:
+    """Return what the named ports and floating IPs refer to, before this transaction and after it.
+
+    One that it deletes is known by its own note alone.
+    """
+    names = {
+        reference
+        for note in notes
+        for reference in note.references
+        if reference[0] in classes.THROUGH.get(note.resource_type, ())
+    }
+    found: dict[changes.Reference, set[changes.Reference]] = collections.defaultdict(set)
+    for note in notes:
+        name = (note.resource_type, note.resource_id)
+        if name in names:
+            networks = {named for kind, named in note.references if kind == "network"}
+            found[name] |= (note.references - {rows.EXTERNAL}) | {("hcg", n) for n in networks}
+    ports = [named for kind, named in names if kind == "port"]
+    if ports:
+        for port, refers in references.of_ports(connection, ports).items():
+            found["port", port] |= refers
+    addresses = [named for kind, named in names if kind == "floatingip"]
+    if addresses:
+        for address, row in references.read(connection, "floatingip", addresses).items():
+            found["floatingip", address] |= set(row.references)
+    return found
+
+
 def _workflow(
     note: changes.Note,
     current: references.Row | None,
     edges: typing.Sequence[changes.Edge],
+    further: typing.Mapping[changes.Reference, set[changes.Reference]],
     origin: Origin,
     lane: str,
 ) -> workflows.NewWorkflow:
     refers = set(note.references)
+    allowed = keys.RULES[note.resource_type].references
+    for name in note.references & further.keys():
+        refers.update(found for found in further[name] if found[0] in allowed)
     project_id, standard_attr_id = note.project_id, note.standard_attr_id
     if current is not None and current.exists:
         refers.update(current.references)

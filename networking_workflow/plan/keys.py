@@ -4,12 +4,15 @@
 """Which keys a workflow takes: one table of rules, a row a resource type.
 
 A *reference* is a pair ``(type, id)``: something that the resource's rows name. Where an update
-moves one, both the old and the new are given. Most are other resources; three name what several
+moves one, both the old and the new are given. Most are other resources; four name what several
 resources write together in the backend:
 
 - ``acl/<group>/<digest>``: the access rule that equal rules of one group share,
-- ``hcg/<network>``: the HA chassis group of a network, which external ports write,
-- ``metadata/<network>``: the network's metadata port, which each of its subnets reads and writes.
+- ``hcg/<network>``: the HA chassis group of a network, which external ports write, and which
+  follows the gateway of a router there (``link_network_ha_chassis_group`` in ``ovn_client.py``),
+- ``metadata/<network>``: the network's metadata port, which each of its subnets reads and writes,
+- ``port-fip/<port>``: the floating address that a port's row in the backend names, which each of
+  its floating IPs writes (``_create_or_update_floatingip`` in ``ovn_client.py``).
 """
 
 import dataclasses
@@ -32,8 +35,9 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {
-    # Its apply also writes the network's DNS row; ports' applies only add to that.
-    "network": Rule(),
+    # Its apply also writes the network's DNS row; ports' applies only add to that. The policy is
+    # that of its ports without one of their own.
+    "network": Rule(references={"qos_policy": _S}),
     "subnet": Rule(references={"network": _S}, extra={"network": ("metadata",)}),
     "port": Rule(
         references={
@@ -51,6 +55,23 @@ RULES: dict[str, Rule] = {
         references={"security_group": _S, "address_group": _S, "acl": _X},
     ),
     "address_group": Rule(),
+    "qos_policy": Rule(),
+    # Network and subnets are those of its gateway; the groups those of its interfaces' networks.
+    "router": Rule(
+        references={"port": _S, "network": _S, "subnet": _S, "qos_policy": _S, "hcg": _X}
+    ),
+    "router_interface": Rule(
+        references={"router": _X, "port": _S, "network": _S, "subnet": _S, "hcg": _X}
+    ),
+    "floatingip": Rule(
+        references={"router": _S, "port": _S, "network": _S, "qos_policy": _S, "port-fip": _X}
+    ),
+    # Applied by building its floating IP's load balancers anew, hence that one's keys.
+    "port_forwarding": Rule(
+        references={"floatingip": _X, "router": _S, "port": _S, "network": _S, "port-fip": _X}
+    ),
+    "trunk": Rule(references={"port": _S}),
+    "subport": Rule(references={"trunk": _X, "port": _S}),
 }
 
 

@@ -14,6 +14,12 @@ from networking_workflow.plan import keys
 
 METADATA = head.get_metadata()
 
+#: Tables of all that a column may name; several resources write a port's address together.
+NAMED = {**classes.TABLE_OF, classes.PORT_FIP: "ports"}
+
+#: Columns that hold an id and are no foreign key in Neutron's models.
+BARE = {("floatingips", "floating_network_id")}
+
 
 def test_every_table_is_in_exactly_one_list():
     listed = collections.Counter([*classes.ITSELF, *classes.CHILD, *classes.IGNORED])
@@ -51,7 +57,7 @@ def test_reference_columns_point_where_they_say_and_have_a_rule(table):
     kind = (classes.ITSELF.get(table) or classes.CHILD[table]).kind
     for column, resource_type in classes.REFERENCES[table]:
         targets = {fk.column.table.name for fk in columns[column].foreign_keys}
-        assert targets == {classes.TABLE_OF[resource_type]}
+        assert targets == (set() if (table, column) in BARE else {NAMED[resource_type]})
         assert resource_type in keys.RULES[kind].references
 
 
@@ -77,5 +83,20 @@ def test_cascades_into_covered_tables_go_through_the_session():
             ]
             if not cascading:
                 missing.append((name, fk.parent.name, parent))
-    # An address group that a rule refers to cannot be deleted (AddressGroupInUse).
-    assert missing == [("securitygrouprules", "remote_address_group_id", "address_groups")]
+    assert missing == [
+        # A rule's address group cannot be deleted (AddressGroupInUse) ...
+        ("securitygrouprules", "remote_address_group_id", "address_groups"),
+        # ... nor a router with interfaces (RouterInUse); its gateway goes before it.
+        ("routerports", "router_id", "routers"),
+    ]
+
+
+def test_what_leads_on_is_named_by_the_kinds_own_rows():
+    for kind, through in classes.THROUGH.items():
+        named = {name for _, name in classes.REFERENCES[classes.TABLE_OF[kind]]}
+        assert through <= named
+
+
+def test_what_is_part_of_a_parent_refers_to_it():
+    for kind, (parent, column) in classes.FOLDS.items():
+        assert (column, parent) in classes.REFERENCES[classes.TABLE_OF[kind]]

@@ -168,11 +168,37 @@ def test_description_is_told_by_its_attribute(session, notes):
 
 
 def test_attribute_of_a_kind_that_is_not_covered_says_nothing(session, notes):
-    row = add(session, "trunks", id="t", port_id="p", status="DOWN")
+    row = add(session, "logs", id="l", resource_type="x", event="ALL")
     row.description = "new"
     row.name = "new"
     session.flush()
     assert notes == []
+
+
+def router_port(session, port_type):
+    port(session)
+    add(session, "routers", id="r")
+    return add(session, "routerports", router_id="r", port_id="p", port_type=port_type)
+
+
+def test_row_of_an_interface_is_an_interface_by_the_id_of_its_port(session, notes):
+    row = router_port(session, "network:router_interface")
+    session.delete(row)
+    session.flush()
+    found = [(n.operation, n.resource_id) for n in notes if n.resource_type == "router_interface"]
+    assert found == [(Operation.CREATE, "p"), (Operation.DELETE, "p")]
+    assert notes[-1].references == {("router", "r"), ("port", "p")}
+
+
+def test_row_of_a_gateway_is_an_update_of_its_router(session, notes):
+    row = router_port(session, "network:router_gateway")
+    session.delete(row)
+    session.flush()
+    assert [(n.operation, n.references) for n in notes[2:]] == [
+        (Operation.UPDATE, {("port", "p")}),
+        (Operation.UPDATE, {("port", "p")}),
+    ]
+    assert {(n.resource_type, n.resource_id) for n in notes[2:]} == {("router", "r")}
 
 
 def test_row_that_names_no_owner_is_an_error():

@@ -75,8 +75,125 @@ def test_equal_rules_conflict_and_rules_of_two_groups_do_not():
     assert not set(taken("a", "g", "10.0.0.0/24")) & set(taken("b", "h", "10.0.0.0/24"))
 
 
+def test_floating_ip_writes_the_address_of_its_port_and_relies_on_the_rest():
+    references = [
+        *(("port", "p"), ("port-fip", "p"), ("port", "f"), ("router", "r")),
+        *(("network", "n"), ("network", "ext"), ("qos_policy", "q")),
+    ]
+    assert keys.keys_for("default", "floatingip", "x", references) == {
+        "default:floatingip/x": X,
+        "default:network/ext": S,
+        "default:network/n": S,
+        "default:port-fip/p": X,
+        "default:port/f": S,
+        "default:port/p": S,
+        "default:qos_policy/q": S,
+        "default:router/r": S,
+    }
+
+
+#: What two workflows write together, each with what it refers to; none may run beside the other.
+OVERLAPS = {
+    "floating ips of one port": (
+        ("floatingip", "a", [("port-fip", "p")]),
+        ("floatingip", "b", [("port-fip", "p")]),
+    ),
+    "floating ip and port forwarding of one port": (
+        ("floatingip", "a", [("port-fip", "p")]),
+        ("port_forwarding", "b", [("floatingip", "x"), ("port-fip", "p")]),
+    ),
+    "port forwardings of one floating ip": (
+        ("port_forwarding", "a", [("floatingip", "x"), ("port-fip", "p")]),
+        ("port_forwarding", "b", [("floatingip", "x"), ("port-fip", "q")]),
+    ),
+    "port forwarding and its floating ip": (
+        ("port_forwarding", "a", [("floatingip", "x")]),
+        ("floatingip", "x", []),
+    ),
+    "interfaces of one router": (
+        ("router_interface", "a", [("router", "r")]),
+        ("router_interface", "b", [("router", "r")]),
+    ),
+    "router and its interface": (
+        ("router", "r", []),
+        ("router_interface", "a", [("router", "r")]),
+    ),
+    "router and a floating ip behind it": (
+        ("router", "r", []),
+        ("floatingip", "a", [("router", "r")]),
+    ),
+    "interface and a floating ip behind its router": (
+        ("router_interface", "a", [("router", "r")]),
+        ("floatingip", "b", [("router", "r")]),
+    ),
+    "interfaces of two routers on one network": (
+        ("router_interface", "a", [("router", "r"), ("hcg", "n")]),
+        ("router_interface", "b", [("router", "q"), ("hcg", "n")]),
+    ),
+    "external port and an interface of its network": (
+        ("port", "p", [("network", "n"), ("hcg", "n")]),
+        ("router_interface", "a", [("router", "r"), ("hcg", "n")]),
+    ),
+    "external port and the gateway of its network's router": (
+        ("port", "p", [("network", "n"), ("hcg", "n")]),
+        ("router", "r", [("hcg", "n")]),
+    ),
+    "port and the interface that it is": (
+        ("port", "p", []),
+        ("router_interface", "p", [("router", "r"), ("port", "p")]),
+    ),
+    "gateway port and its router": (("port", "p", []), ("router", "r", [("port", "p")])),
+    "subnet and a router with its gateway there": (
+        ("subnet", "s", []),
+        ("router", "r", [("subnet", "s")]),
+    ),
+    "policy and a port": (("qos_policy", "q", []), ("port", "p", [("qos_policy", "q")])),
+    "policy and a network": (("qos_policy", "q", []), ("network", "n", [("qos_policy", "q")])),
+    "policy and a floating ip": (
+        ("qos_policy", "q", []),
+        ("floatingip", "x", [("qos_policy", "q")]),
+    ),
+    "policy and a gateway": (("qos_policy", "q", []), ("router", "r", [("qos_policy", "q")])),
+    "subports of one trunk": (
+        ("subport", "a", [("trunk", "t")]),
+        ("subport", "b", [("trunk", "t")]),
+    ),
+    "trunk and a port in it": (("trunk", "t", [("port", "p")]), ("port", "p", [])),
+    "subport and the port that it is": (("subport", "p", [("port", "p")]), ("port", "p", [])),
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPS)
+def test_what_writes_the_same_row_conflicts(name):
+    one, two = (keys.keys_for("default", *workflow) for workflow in OVERLAPS[name])
+    assert any(X in (one[key], two[key]) for key in one.keys() & two.keys())
+
+
+#: What is common enough that it must not wait for its like.
+BESIDE = {
+    "floating ips of two ports behind one router": (
+        ("floatingip", "a", [("port-fip", "p"), ("router", "r"), ("network", "ext")]),
+        ("floatingip", "b", [("port-fip", "q"), ("router", "r"), ("network", "ext")]),
+    ),
+    "routers with gateways on one network": (
+        ("router", "r", [("port", "p"), ("network", "ext"), ("subnet", "s")]),
+        ("router", "q", [("port", "o"), ("network", "ext"), ("subnet", "s")]),
+    ),
+    "ports of one policy": (
+        ("port", "p", [("qos_policy", "q")]),
+        ("port", "o", [("qos_policy", "q")]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_writes_other_rows_runs_beside(name):
+    one, two = (keys.keys_for("default", *workflow) for workflow in BESIDE[name])
+    assert not any(X in (one[key], two[key]) for key in one.keys() & two.keys())
+
+
 @pytest.mark.parametrize(
-    ("resource_type", "references"), [("router", []), ("network", [("subnet", "s")])]
+    ("resource_type", "references"), [("log", []), ("network", [("subnet", "s")])]
 )
 def test_what_the_table_does_not_know_is_refused_by_name(resource_type, references):
     with pytest.raises(ValueError, match=resource_type):
