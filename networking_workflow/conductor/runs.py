@@ -74,7 +74,6 @@ class Run:
     def __init__(self, claim: workflows.Claim, held: lease.Lease, tools: Tools) -> None:
         self.claim, self._lease, self._tools = claim, held, tools
         self._journal = tools.journal
-        self._operation = claim.operation
         self._left = tools.settings.retry.attempts - (claim.attempts + 1)
         self._running: tasks.StartedTask | None = None
         self._called = False
@@ -93,7 +92,7 @@ class Run:
         if self.claim.cancel_requested:
             self._write(lambda: self._journal.cancelled(self.claim))
         elif not self._drivers():
-            self._write(lambda: self._journal.succeed(self.claim))
+            self._write(lambda: self._journal.succeed_unmanaged(self.claim))
         elif self._prepare():
             self._call_drivers()
 
@@ -114,14 +113,15 @@ class Run:
         if claim.operation is states.Operation.DELETE:
             return True
         failpoints.failpoint("conductor.prepare")
-        row = self._write(self._read_row)
-        if row is None or not row.exists:
+        refers = self._write(self._read_references)
+        if refers is None:
             if self._write(lambda: self._journal.supersede_by_delete(claim)):
                 return False
-            self._operation = states.Operation.DELETE  # its own delete has been done already
+            # Its own delete has been done already.
+            self.claim = dataclasses.replace(claim, operation=states.Operation.DELETE)
             return True
         wanted = self._tools.key_function(
-            claim.lane, claim.resource_type, claim.resource_id, row.references
+            claim.lane, claim.resource_type, claim.resource_id, refers
         )
         if covers(claim.keys, wanted):
             return True
@@ -130,24 +130,26 @@ class Run:
         self._write(lambda: self._journal.take_anew(claim, both))
         return False
 
-    def _read_row(self) -> references.Row | None:
-        kind, resource_id = self.claim.resource_type, self.claim.resource_id
+    def _read_references(self) -> tuple[references.Reference, ...] | None:
+        """Return what the resource refers to today; None: its row is gone."""
         with self._tools.reads.connect() as connection:
-            return references.read(connection, kind, [resource_id]).get(resource_id)
+            return references.today(connection, self.claim.resource_type, self.claim.resource_id)
 
     def _drivers(self) -> list[protocol.Driver]:
         """Return who is called; the operation may have become a delete since the claim."""
-        return flows.drivers_for(self._tools.drivers, self.claim.resource_type, self._operation)
+        claim = self.claim
+        return flows.drivers_for(self._tools.drivers, claim.resource_type, claim.operation)
 
     # -- call ------------------------------------------------------------------------------------
 
     def _call_drivers(self) -> None:
         claim = self.claim
         planned = flows.planned(self._drivers())
-        todo: list[tasks.StartedTask] = []
-        if planned:
-            started = self._write(lambda: self._journal.start_tasks(claim, planned))
-            todo = [one for one in started if one.state is not states.TaskState.SUCCESS]
+        if not planned:  # a create that has become a delete, which no driver has a hook for
+            self._write(lambda: self._journal.succeed_unmanaged(claim))
+            return
+        started = self._write(lambda: self._journal.start_tasks(claim, planned))
+        todo = [one for one in started if one.state is not states.TaskState.SUCCESS]
         if not todo:
             self._write(lambda: self._journal.succeed(claim))
             return
@@ -213,7 +215,7 @@ class Run:
     def _call_driver(
         self, started: tasks.StartedTask
     ) -> tuple[typing.Mapping[str, typing.Any] | None, errors.DriverError | None]:
-        claim, operation = self.claim, self._operation
+        claim, operation = self.claim, self.claim.operation
         (driver,) = (one for one in self._tools.drivers if one.name == started.driver)
         target = protocol.Target(
             resource_type=claim.resource_type,
@@ -227,7 +229,12 @@ class Run:
         )
         what = f"Driver {started.driver}, {operation} {claim.resource_type} {claim.resource_id}"
         token = running.RUNNING.set(
-            running.RunningTask(claim=claim, task_id=started.id, task_name=started.name)
+            running.RunningTask(
+                claim=claim,
+                task_id=started.id,
+                task_name=started.name,
+                require=lambda: self._lease.require(claim.id),
+            )
         )
         self.in_call = started.driver
         try:

@@ -76,7 +76,7 @@ OPTIONS: tuple[cfg.Opt, ...] = (
     cfg.FloatOpt(
         "max_delay_s",
         default=300.0,
-        min=0.0,
+        min=0.1,
         max=86400.0,
         help="Longest delay between two attempts, in seconds. At least first_delay_s.",
     ),

@@ -18,7 +18,7 @@ from neutron_lib.plugins.ml2 import api
 from oslo_serialization import jsonutils
 
 from networking_workflow.drivers import contexts, foreign, protocol
-from networking_workflow.model import errors, states
+from networking_workflow.model import errors, running, states
 
 #: The resource types that mechanism drivers have hooks for.
 RESOURCE_TYPES = frozenset({"network", "subnet", "port"})
@@ -75,6 +75,7 @@ class Ml2Driver:
         with foreign.translated(f"{self._name} reading {target.resource_type}"):
             work = self._work(target, context)
         for call in work.calls:
+            _require_lease()
             self._call(target.resource_type, call)
         self._read_back(target, work.calls[-1].context)
         return work.kept
@@ -83,6 +84,7 @@ class Ml2Driver:
         """Call the delete hook with the snapshot's contents; for a distributed port once a host."""
         context = contexts.admin_context()
         for mech_context in self._deleted(target, context):
+            _require_lease()
             self._call(target.resource_type, Call(states.Operation.DELETE, mech_context))
         if self._observed(target) is not None:
             raise errors.BackendDiffers(
@@ -272,6 +274,16 @@ class _PortContexts:
         return contexts.port_context(
             self._plugin, self._context, port, place, self._network, before
         )
+
+
+def _require_lease() -> None:
+    """Return if the task on this thread may call its backend: reading took time, as did a hook.
+
+    :raises LeaseLost: if the workflow may be another conductor's by now.
+    """
+    task = running.RUNNING.get()
+    if task is not None:
+        task.require()
 
 
 def _same_place(before: contexts.Port, port: contexts.Port) -> bool:

@@ -88,7 +88,7 @@ def place(
 
 
 def release(engine: sa.Engine, resource: sync.Resource, limit: int = _BATCH) -> int:
-    """Make READY those that are HELD for a resource that is SYNCED; return how many.
+    """Make READY those that are HELD for a resource that is there; return how many.
 
     Each in a transaction of its own, so that no transaction takes the keys of many.
     """

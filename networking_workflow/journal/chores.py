@@ -68,6 +68,7 @@ _HELD = (
         ),
     )
     .where(_W.state == WorkflowState.HELD)
+    .order_by(_W.project_id, _W.priority, _W.created_at, _W.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
 
@@ -117,7 +118,7 @@ def drivers_waited_for(connection: sa.Connection) -> list[str]:
 def release_held(
     engine: sa.Engine, come: collections.abc.Iterable[sync.Resource], limit: int
 ) -> int:
-    """HELD to READY, keys taken anew, where the resource that was missing is SYNCED."""
+    """HELD to READY, keys taken anew, where the resource that was missing is there."""
     released = 0
     for resource in come:
         released += anew.release(engine, resource, limit - released)

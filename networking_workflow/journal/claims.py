@@ -101,6 +101,21 @@ _PARK = (
     .values(parked=_W.parked + 1)
 )
 
+#: A change that is tried again later is tried now, since a newer one of the same resource came: it
+#: may be what corrects it. One that waits for its backend goes on waiting.
+_HURRY = (
+    sa.update(tables.workflows)
+    .where(
+        _W.id == sa.bindparam("blocker"),
+        _W.state == WorkflowState.RETRYING,
+        _W.waits_for.is_(None),
+        _W.lane == sa.bindparam("same_lane"),
+        _W.resource_type == sa.bindparam("same_type"),
+        _W.resource_id == sa.bindparam("same_id"),
+    )
+    .values(state=WorkflowState.READY, not_before=None, updated_at=clock.now())
+)
+
 _WAIT = (
     sa.update(tables.workflows)
     .where(_W.id == sa.bindparam("waiter"), _W.state == WorkflowState.READY)
@@ -132,6 +147,7 @@ _CLAIM_FOLDED = _CLAIM.values(
     snapshot=sa.bindparam("new_snapshot", type_=_W.snapshot.type),
     held_keys=sa.bindparam("new_keys", type_=_W.held_keys.type),
     gen=sa.bindparam("new_gen"),
+    attempts=0,  # a newer change is tried as often as one that came alone
 )
 
 _READ_BACK = sa.select(_W.id).where(
@@ -199,6 +215,7 @@ def _look(
             claimed, many = _start(connection, chosen, holds, owner, token)
             return dataclasses.replace(claimed, more=more), many
         if park(connection, chosen.id, blocker):
+            hurry(connection, blocker.workflow_id, chosen)
             return workflows.Parked(
                 workflow_id=chosen.id,
                 blocked_by=blocker.workflow_id,
@@ -236,6 +253,17 @@ def park(connection: sa.Connection, waiter: str, blocker: order.Before) -> bool:
     if not connection.execute(_WAIT, waiting).rowcount:
         raise retries.LookAgain
     return True
+
+
+def hurry(connection: sa.Connection, blocker: str, waiter: sa.Row[typing.Any]) -> None:
+    """RETRYING to READY where the blocker, whose row is written, is about the waiter's resource."""
+    parameters = {
+        "blocker": blocker,
+        "same_lane": waiter.lane,
+        "same_type": waiter.resource_type,
+        "same_id": waiter.resource_id,
+    }
+    connection.execute(_HURRY, parameters)
 
 
 def write_blocker(connection: sa.Connection, blocker: str) -> bool:
@@ -296,7 +324,7 @@ def _start(
         snapshot=folded.snapshot,
         keys=folded.keys,
         gen=folded.gen,
-        attempts=own.attempts,
+        attempts=0 if folded.ids else own.attempts,
         owner=owner,
         fence=chosen.fence + 1,
         cancel_requested=own.cancel_requested,

@@ -32,7 +32,7 @@ from networking_workflow.journal import (
 )
 from networking_workflow.model import failures, tasks, workflows
 from networking_workflow.model import keys as model_keys
-from networking_workflow.model.states import WorkflowState
+from networking_workflow.model.states import SyncState, WorkflowState
 
 Results = collections.abc.Sequence[tasks.TaskResult]
 _T = typing.TypeVar("_T")
@@ -149,7 +149,11 @@ class Journal:
         applied: Bodies = {},  # noqa: B006 - never changed
     ) -> None:
         """SUCCESS: SYNCED unless a newer change is pending; heals what FAILED or was HELD."""
-        self._end(claim, lambda c: settle.succeed(c, claim, results, applied))
+        self._end(claim, lambda c: settle.succeed(c, claim, results, applied, SyncState.SYNCED))
+
+    def succeed_unmanaged(self, claim: workflows.Claim) -> None:
+        """SUCCESS with nothing done: no driver programs such a resource, which is UNMANAGED."""
+        self._end(claim, lambda c: settle.succeed(c, claim, (), {}, SyncState.UNMANAGED))
 
     def fail(
         self, claim: workflows.Claim, failure: failures.Failure, results: Results = ()
@@ -190,7 +194,7 @@ class Journal:
         resource_id: str,
         results: Results = (),
     ) -> None:
-        """HELD for a resource of the lane; READY at once, an attempt spent, if it is SYNCED."""
+        """HELD for a resource of the lane; READY at once, an attempt spent, if it is there."""
         missing = sync.Resource(claim.lane, resource_type, resource_id)
         self._end(claim, lambda c: settle.hold(c, claim, failure, missing, results))
 
@@ -245,7 +249,7 @@ class Journal:
         return wakes.wake_many(self.engine, blockers)
 
     def release_held(self, limit: int = 100) -> int:
-        """HELD to READY, keys taken anew, where the missing resource is SYNCED."""
+        """HELD to READY, keys taken anew, where the missing resource is there."""
         come = self._look(lambda c: sync.come(c, limit))
         return chores.release_held(self.engine, come, limit)
 

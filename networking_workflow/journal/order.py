@@ -61,10 +61,11 @@ def before(
         probes = [
             probe for hold in holds[start : start + _MOST_PROBES // 2] for probe in _probes(hold)
         ]
-        parameters: dict[str, typing.Any] = {"except_for": list(except_for)}
+        alone = len(except_for) == 1
+        parameters: dict[str, typing.Any] = {"except_for": except_for[0] if alone else except_for}
         for index, (k, mode, below) in enumerate(probes):
             parameters |= {f"k{index}": k, f"mode{index}": mode, f"below{index}": below}
-        row = connection.execute(_latest(len(probes)), parameters).one()
+        row = connection.execute(_latest(len(probes), alone), parameters).one()
         for found, probe in zip(row, probes, strict=True):
             if found is not None:
                 return Before(found, *probe)
@@ -81,13 +82,19 @@ def _probes(hold: Hold) -> list[tuple[str, Mode, int]]:
     return [(hold.k, Mode.EXCLUSIVE, hold.gen), (hold.k, Mode.SHARED, hold.gen)]
 
 
-@functools.lru_cache(maxsize=_MOST_PROBES)
-def _latest(probes: int) -> sa.Select[typing.Any]:
+@functools.lru_cache(maxsize=2 * _MOST_PROBES)
+def _latest(probes: int, alone: bool) -> sa.Select[typing.Any]:
     """Return a statement of ``probes`` look-ups, each the end of a range of the primary key.
 
     Constants, not a join: MariaDB reads all holds of a key for a bound that it learns late; and all
-    of them to sort them, were the constant columns in the ORDER BY too.
+    of them to sort them, were the constant columns in the ORDER BY too. With ``alone``, which is
+    what most claims ask, one workflow does not count: a list would be put together at each call.
     """
+    others = (
+        _H.workflow_id != sa.bindparam("except_for")
+        if alone
+        else _H.workflow_id.not_in(sa.bindparam("except_for", expanding=True))
+    )
     return sa.select(
         *(
             sa.select(_H.workflow_id)
@@ -95,7 +102,7 @@ def _latest(probes: int) -> sa.Select[typing.Any]:
                 _H.k == sa.bindparam(f"k{index}"),
                 _H.mode == sa.bindparam(f"mode{index}"),
                 _H.gen < sa.bindparam(f"below{index}"),
-                _H.workflow_id.not_in(sa.bindparam("except_for", expanding=True)),
+                others,
             )
             .order_by(_H.gen.desc())
             .limit(sa.literal_column("1"))

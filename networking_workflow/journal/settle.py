@@ -45,6 +45,7 @@ _END = (
         superseded_by=sa.bindparam("new_superseded_by"),
         failure_code=sa.bindparam("new_code"),
         failure_detail=sa.bindparam("new_detail"),
+        attempts=_W.attempts + sa.bindparam("spent", type_=sa.Integer),
         finished_at=sa.case((sa.bindparam("ended", type_=sa.Boolean), clock.now())),
         updated_at=clock.now(),
     )
@@ -113,7 +114,7 @@ class Ended:
     """What is to follow the commit."""
 
     woken: bool = True  #: False: many are parked on it still
-    come: sync.Resource | None = None  #: SYNCED now, and somebody may be HELD for it
+    come: sync.Resource | None = None  #: there now, and somebody may be HELD for it
 
 
 def give_back(connection: sa.Connection, workflow_id: str) -> bool:
@@ -123,9 +124,13 @@ def give_back(connection: sa.Connection, workflow_id: str) -> bool:
 
 
 def succeed(
-    connection: sa.Connection, claim: workflows.Claim, results: Results, applied: Bodies
+    connection: sa.Connection,
+    claim: workflows.Claim,
+    results: Results,
+    applied: Bodies,
+    shows: SyncState,
 ) -> Ended:
-    """RUNNING to SUCCESS: the resource is SYNCED, unless a newer change is pending.
+    """RUNNING to SUCCESS: the resource ``shows`` its state, unless a newer change is pending.
 
     :raises LeaseLost: if the claim is another's by now; so do all functions here.
     """
@@ -138,8 +143,8 @@ def succeed(
     woken = give_back(connection, claim.id)
     _supersede_earlier(connection, claim)
     own = sync.of(claim)
-    synced = sync.settle(connection, own, claim.gen, SyncState.SYNCED)
-    held = synced and sync.held_by(connection, own) > 0
+    there = sync.settle(connection, own, claim.gen, shows)
+    held = there and sync.held_by(connection, own) > 0
     return Ended(woken=woken, come=own if held else None)
 
 
@@ -270,6 +275,7 @@ def _end(
         "new_code": failure.code if failure else None,
         "new_detail": failure.detail if failure else None,
         "ended": state in TERMINAL,
+        "spent": int(state in (WorkflowState.SUCCESS, WorkflowState.FAILED)),
     }
     fence.execute(connection, _END, claim, values)
 

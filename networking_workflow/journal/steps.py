@@ -73,14 +73,15 @@ _START_OVER = (
     .values(task_state=TaskState.PENDING, updated_at=clock.now())
 )
 
-_SKIP = (
+_SKIP_UNFINISHED = (
     sa.update(tables.tasks)
-    .where(
-        _T.workflow_id.in_(sa.bindparam("workflows", expanding=True)),
-        _T.task_state.in_((TaskState.PENDING, TaskState.RUNNING, TaskState.RETRYING)),
-    )
+    .where(_T.task_state.in_((TaskState.PENDING, TaskState.RUNNING, TaskState.RETRYING)))
     .values(task_state=TaskState.SKIPPED, finished_at=clock.now(), updated_at=clock.now())
 )
+
+_SKIP = _SKIP_UNFINISHED.where(_T.workflow_id.in_(sa.bindparam("workflows", expanding=True)))
+
+_SKIP_SOME = _SKIP_UNFINISHED.where(_T.id.in_(sa.bindparam("tasks", expanding=True)))
 
 _APPLIED = sa.select(_A.driver, _A.body).where(
     _A.resource_type == sa.bindparam("resource_type"),
@@ -105,6 +106,9 @@ def start(
     fence.execute(connection, _STILL_OURS, claim)
     known = {row.name: row for row in connection.execute(_OF_WORKFLOW, {"workflow": claim.id})}
     bodies = applied(connection, claim)
+    unplanned = known.keys() - {plan.name for plan in planned}
+    if unplanned:  # of drivers that are configured no more
+        connection.execute(_SKIP_SOME, {"tasks": [known[name].id for name in sorted(unplanned)]})
     missing = [_row(claim, plan) for plan in planned if plan.name not in known]
     if missing:
         connection.execute(_INSERT, missing)

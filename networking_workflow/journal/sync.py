@@ -49,16 +49,20 @@ _ANEW = (
 
 _HELD_BY = sa.select(_S.held).where(_RESOURCE)
 
+#: Whoever refers to such a resource need not wait for it: the backend has it, or no driver has
+#: anything to do for it.
+_THERE = (SyncState.SYNCED, SyncState.UNMANAGED)
+
 _NOBODY_HELD = (
     sa.update(tables.resource_sync)
-    .where(_RESOURCE, _S.sync_state == SyncState.SYNCED, _S.held == sa.bindparam("seen_held"))
+    .where(_RESOURCE, _S.sync_state.in_(_THERE), _S.held == sa.bindparam("seen_held"))
     .values(held=0)
 )
 
 #: Served by the index on (sync_state, held).
 _COME = (
     sa.select(_S.lane, _S.resource_type, _S.resource_id)
-    .where(_S.sync_state == SyncState.SYNCED, _S.held > 0)
+    .where(_S.sync_state.in_(_THERE), _S.held > 0)
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
 
@@ -86,10 +90,10 @@ class Resource(typing.NamedTuple):
 
 
 def hold_statement() -> sa.Update:
-    """Write the row of a missing resource; no row changes if it is SYNCED by now."""
+    """Write the row of a missing resource; no row changes if it is there by now."""
     return (
         sa.update(tables.resource_sync)
-        .where(_RESOURCE, _S.sync_state != SyncState.SYNCED)
+        .where(_RESOURCE, _S.sync_state.not_in(_THERE))
         .values(held=_S.held + 1)
     )
 
@@ -131,10 +135,10 @@ def held_by(connection: sa.Connection, resource: Resource) -> int:
 
 
 def nobody_held(connection: sa.Connection, resource: Resource, seen: int) -> None:
-    """Say that all who were HELD for a SYNCED resource have been told."""
+    """Say that all who were HELD for a resource that is there have been told."""
     connection.execute(_NOBODY_HELD, {**resource.parameters, "seen_held": seen})
 
 
 def come(connection: sa.Connection, limit: int) -> collections.abc.Sequence[Resource]:
-    """Return SYNCED resources that somebody may still be HELD for."""
+    """Return resources that are there and that somebody may still be HELD for."""
     return [Resource(*row) for row in connection.execute(_COME, {"limit": limit})]

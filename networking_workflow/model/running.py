@@ -5,6 +5,7 @@
 
 import contextvars
 import dataclasses
+import typing
 
 from networking_workflow.model import workflows
 
@@ -16,6 +17,11 @@ class RunningTask:
     claim: workflows.Claim
     task_id: str
     task_name: str
+    require: typing.Callable[[], None] = lambda: None
+    """Returns if the backend may be called (still): before each of several calls of one task.
+
+    It raises LeaseLost otherwise.
+    """
 
 
 #: Set by the conductor around every driver call; ``None`` everywhere else.

@@ -41,6 +41,40 @@ def test_queued_changes_of_one_resource_are_folded_into_the_oldest(world: World)
     assert world.sync_state("port/p") == ("SYNCED", None)
 
 
+def test_a_correction_has_all_attempts_and_is_not_kept_waiting(world: World) -> None:
+    (wrong,) = world.record(change("port/p", Operation.CREATE))
+    for _ in range(3):
+        claim = world.claim()
+        assert claim is not None
+        world.journal.retry_later(claim, FAILURE, delay_s=-1.0, spend_attempt=True)
+        world.journal.requeue_due()
+    claim = world.claim()
+    assert claim is not None
+    world.journal.retry_later(claim, FAILURE, delay_s=3600.0, spend_attempt=True)
+    assert world.row(wrong).attempts == 4
+    (right,) = world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    assert (claim.id, claim.folded, claim.attempts) == (wrong, (right,), 0)
+    assert world.row(wrong).attempts == 0
+
+
+def test_a_newer_change_does_not_hurry_what_others_or_a_backend_keep_waiting(world: World) -> None:
+    (network,) = world.record(change("network/n"))
+    (port,) = world.record(change("port/p"))
+    for _ in range(2):
+        claim = world.claim()
+        assert claim is not None
+        waits_for = "driver:ovn" if claim.id == port else None
+        world.journal.retry_later(
+            claim, FAILURE, delay_s=3600.0, spend_attempt=True, waits_for=waits_for
+        )
+    world.record(change("port/p"))
+    world.record(change("port/q", shared=["network/n"]))
+    assert world.claim() is None
+    assert (world.state(network), world.state(port)) == ("RETRYING", "RETRYING")
+
+
 def test_folding_never_crosses_another_workflows_hold(world: World) -> None:
     first = change("network/n")
     between = change("port/p", shared=["network/n"])

@@ -120,7 +120,7 @@ def test_start_that_was_committed_unseen_is_gone_on_with(world: World) -> None:
     assert [name for name, _, _ in states(world)] == ["ovn", "fabric"]
 
 
-def test_a_driver_that_was_removed_leaves_its_task_behind(world: World) -> None:
+def test_a_driver_that_was_removed_leaves_its_task_skipped(world: World) -> None:
     world.record(change("port/p"))
     claim = world.claim()
     assert claim is not None
@@ -131,3 +131,4 @@ def test_a_driver_that_was_removed_leaves_its_task_behind(world: World) -> None:
     (started,) = world.journal.start_tasks(claim, PLANNED[1:])
     assert started.name == "fabric"
     assert started.state is TaskState.RUNNING
+    assert states(world) == [("ovn", "SKIPPED", 1), ("fabric", "RUNNING", 1)]

@@ -31,7 +31,9 @@ def test_parked_ones_wake(world: World) -> None:
     port = change("port/p", shared=["network/n"])
     world.record(port)
     parked = world.journal.claim("c1")
-    assert parked == workflows.Parked(workflow_id=port.id, blocked_by=network, project_id="project")
+    assert parked == workflows.Parked(
+        workflow_id=port.id, blocked_by=network, project_id="project", more=False
+    )
     assert (world.row(port.id).state, world.row(port.id).blocked_by) == ("WAITING", network)
     assert not world.journal.has_work()
     world.journal.succeed(claim)
@@ -164,6 +166,40 @@ def test_retrying_keeps_its_keys_and_its_place(world: World) -> None:
     claim = world.claim()
     assert claim is not None
     assert (claim.id, claim.attempts) == (network, 1)
+
+
+def test_what_is_shown_counts_every_try_that_ended(world: World) -> None:
+    for spent, end in ((0, world.journal.succeed), (2, lambda c: world.journal.fail(c, FAILURE))):
+        (recorded,) = world.record(change(f"port/{spent}"))
+        for _ in range(spent):
+            claim = world.claim()
+            assert claim is not None
+            world.journal.retry_later(claim, FAILURE, delay_s=-1.0, spend_attempt=True)
+            world.journal.requeue_due()
+        claim = world.claim()
+        assert claim is not None
+        assert claim.attempts == spent
+        end(claim)
+        assert world.row(recorded).attempts == spent + 1
+
+
+def test_what_no_driver_programs_is_unmanaged_and_keeps_nobody_waiting(world: World) -> None:
+    (port,) = world.record(change("port/p", shared=["network/n"]))
+    claim = world.claim()
+    assert claim is not None
+    (network,) = world.record(change("network/n", Operation.CREATE))
+    world.journal.hold(claim, MISSING, resource_type="network", resource_id="n")
+    assert world.state(port) == "HELD"
+    claim = world.claim()
+    assert claim is not None
+    assert claim.id == network
+    world.journal.succeed_unmanaged(claim)
+    assert world.sync_state("network/n") == ("UNMANAGED", None)
+    claim = world.claim()
+    assert claim is not None
+    assert claim.id == port
+    world.journal.hold(claim, MISSING, resource_type="network", resource_id="n")
+    assert world.state(port) == "READY"  # it is not waited for either
 
 
 def test_waiting_for_a_driver_spends_no_attempt_and_ends_when_it_is_back(world: World) -> None:

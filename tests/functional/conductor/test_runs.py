@@ -135,7 +135,7 @@ def test_a_transient_failure_that_goes_away_costs_only_time(cloud, start, driver
     start(driver)
     workflow = cloud.network()
     cloud.comes_to(workflow, "SUCCESS")
-    assert cloud.row(workflow).attempts == 2
+    assert cloud.row(workflow).attempts == 3
     assert cloud.sync(workflow) == ("SYNCED", None)
 
 
@@ -167,7 +167,7 @@ def test_one_that_alone_finds_the_backend_unreachable_spends_its_attempts(cloud,
         cloud.comes_to(cloud.network(), "SUCCESS")
         if cloud.state(bad) == "FAILED":
             break
-    assert (cloud.state(bad), cloud.row(bad).attempts) == ("FAILED", 2)
+    assert (cloud.state(bad), cloud.row(bad).attempts) == ("FAILED", 3)
     assert cloud.row(bad).failure_detail == "timed out"
 
 

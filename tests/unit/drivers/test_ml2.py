@@ -4,6 +4,7 @@
 """Which workflows have a task for a mechanism driver, and how its probe is understood."""
 
 import collections.abc
+import contextvars
 
 import pytest
 import requests
@@ -12,7 +13,7 @@ from oslo_config import cfg
 
 from networking_workflow.drivers import ml2, protocol
 from networking_workflow.drivers.fabric import driver as fabric_driver
-from networking_workflow.model import errors, states
+from networking_workflow.model import errors, running, states, workflows
 
 CREATE, UPDATE, DELETE = states.Operation.CREATE, states.Operation.UPDATE, states.Operation.DELETE
 
@@ -137,6 +138,24 @@ def test_deleted_network_needs_nothing_but_its_snapshot() -> None:
     assert seen == [{"id": "n1"}, segments]
 
 
+CLAIM = workflows.Claim(
+    id="w1",
+    lane="default",
+    resource_type="port",
+    resource_id="p1",
+    operation=DELETE,
+    project_id="",
+    operation_id="",
+    request_id="",
+    initiator=states.Initiator.API,
+    snapshot=None,
+    keys={},
+    gen=1,
+    attempts=0,
+    owner="c1",
+    fence=1,
+)
+
 PORT = {
     "version": 1,
     "deleted": {"id": "p1", "network_id": "n1", "device_owner": "", "status": "DOWN"},
@@ -158,13 +177,16 @@ def test_no_answer_spends_an_attempt_unless_the_probe_gets_none_either(
         adapter(Slow(health)).delete(target)
 
 
-def test_distributed_port_is_deleted_once_a_host() -> None:
-    hosts: list[str] = []
+class DeletesPorts(Nothing):
+    def __init__(self) -> None:
+        self.hosts: list[str] = []
 
-    class Deletes(Nothing):
-        def delete_port_postcommit(self, context: api.PortContext) -> None:
-            hosts.append(context.host)
+    def delete_port_postcommit(self, context: api.PortContext) -> None:
+        self.hosts.append(context.host)
 
+
+def deleted_on(*hosts: str) -> protocol.Target:
+    """Return the delete of a distributed port that was on these hosts."""
     places = [
         {
             "binding": {
@@ -179,12 +201,31 @@ def test_distributed_port_is_deleted_once_a_host() -> None:
             },
             "binding_levels": [],
         }
-        for host in ("one", "two")
+        for host in hosts
     ]
     deleted = PORT["deleted"] | {"device_owner": "network:router_interface_distributed"}
     snapshot = PORT | {"deleted": deleted, "edge": {"segments": [], "distributed": places}}
-    target = protocol.Target(
+    return protocol.Target(
         resource_type="port", resource_id="p1", operation=DELETE, snapshot=snapshot
     )
-    adapter(Deletes()).delete(target)
-    assert hosts == ["one", "two"]
+
+
+def test_distributed_port_is_deleted_once_a_host() -> None:
+    driver = DeletesPorts()
+    adapter(driver).delete(deleted_on("one", "two"))
+    assert driver.hosts == ["one", "two"]
+
+
+def test_no_hook_is_called_once_the_lease_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = DeletesPorts()
+    held = iter([True, False])
+
+    def require() -> None:
+        if not next(held):
+            raise errors.LeaseLost("w1")
+
+    task = running.RunningTask(claim=CLAIM, task_id="t1", task_name="example", require=require)
+    monkeypatch.setattr(running, "RUNNING", contextvars.ContextVar("running", default=task))
+    with pytest.raises(errors.LeaseLost):
+        adapter(driver).delete(deleted_on("one", "two"))
+    assert driver.hosts == ["one"]
