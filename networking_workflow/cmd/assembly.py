@@ -13,7 +13,7 @@ from networking_workflow.conductor import loop
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.drivers import registry
 from networking_workflow.journal import engine as journal_engine
-from networking_workflow.journal import journal, schema
+from networking_workflow.journal import galera, journal, schema
 from networking_workflow.model import errors
 from networking_workflow.plan import keys
 
@@ -34,7 +34,7 @@ def database(conf: cfg.ConfigOpts, workers: int) -> sa.Engine:
         )
     try:
         return journal_engine.make_engine(
-            conf.database.connection, pool_size=workers + _CONNECTIONS
+            conf.database.connection, pool_size=workers + _CONNECTIONS, causal_reads=True
         )
     except (sa.exc.ArgumentError, ImportError) as error:
         raise errors.ConfigurationError(
@@ -56,6 +56,18 @@ def check_database(engine: sa.Engine) -> None:
             "The database of [database] connection does not answer: "
             f"{_first_line(getattr(error, 'orig', None) or error)}. Start it, or correct the URL."
         ) from error
+
+
+def read_causally(conf: cfg.ConfigOpts, engine: sa.Engine) -> None:
+    """Let Neutron's own reads in this process wait for what other Galera nodes have committed.
+
+    A task reads rows through Neutron's sessions, at another node perhaps than the one that took its
+    workflow's transaction. To be called before Neutron opens the database; what the operator has
+    set wins.
+    """
+    with engine.connect() as connection:
+        if galera.is_galera(connection):
+            conf.set_default("mysql_wsrep_sync_wait", 1, "database")
 
 
 def conductor(plugin: typing.Any, conf: cfg.ConfigOpts, engine: sa.Engine) -> loop.Conductor:

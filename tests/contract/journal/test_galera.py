@@ -15,7 +15,16 @@ import pytest
 import sqlalchemy as sa
 
 from lab.databases import pool
-from networking_workflow.journal import claims, galera, record, retries, schema, tables, takes
+from networking_workflow.journal import (
+    claims,
+    engine,
+    galera,
+    record,
+    retries,
+    schema,
+    tables,
+    takes,
+)
 from networking_workflow.model import workflows
 from networking_workflow.model.keys import Mode
 from tests.contract.journal import interleave
@@ -105,6 +114,26 @@ def test_without_gates_an_exclusive_take_commits_beside_a_shared_one(
 ) -> None:
     monkeypatch.setattr(galera, "is_galera", lambda _: False)
     assert not take_at_both(cluster, "shared", "exclusive")
+
+
+def test_a_conductor_reads_at_one_node_what_was_committed_at_another(cluster: World) -> None:
+    conductors = engine.make_engine(cluster.database.urls[0], causal_reads=True)
+    row = tables.workflows.c
+    new = change("port/p")
+    seen = sa.select(sa.func.count()).where(row.id == new.id)
+    try:
+        for reading in (conductors, engine.polling(conductors)):
+            with reading.connect() as connection:
+                set_to = connection.exec_driver_sql("SELECT @@SESSION.wsrep_sync_wait").scalar()
+                assert set_to == 1
+        with busy_first_node(cluster):
+            with cluster.api(1).begin() as connection:
+                record.record(connection, [new])
+            assert not seen_at_first_node(cluster, seen), "the window was not open"
+            with conductors.connect() as connection:
+                assert connection.execute(seen).scalar() == 1
+    finally:
+        conductors.dispose()
 
 
 def take_at_both(world: World, first: str, second: str) -> bool:

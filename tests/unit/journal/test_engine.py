@@ -3,6 +3,7 @@
 
 """Errors of the journal's connections are logged and recorded: they must not repeat a snapshot."""
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 
@@ -18,6 +19,29 @@ def test_an_error_does_not_repeat_parameters(tmp_path, polling):
     made.dispose()
     assert "nowhere" in str(raised.value)
     assert "a password" not in str(raised.value)
+
+
+@pytest.mark.parametrize("polling", [False, True])
+def test_a_server_that_does_not_answer_is_given_up_unless_the_url_says_otherwise(
+    monkeypatch, polling
+):
+    seen = []
+
+    class Refuses(Exception):
+        """Ends the connection attempt."""
+
+    def connect(**options):
+        seen.append(options)
+        raise Refuses
+
+    monkeypatch.setattr(pymysql, "connect", connect)
+    for query in ("", "?read_timeout=5"):
+        made = engine.make_engine(f"mysql+pymysql://u@h/d{query}")
+        used = engine.polling(made) if polling else made
+        with pytest.raises(Refuses):
+            used.connect()
+    assert [options["read_timeout"] for options in seen] == [75, 5]
+    assert [options["connect_timeout"] for options in seen] == [10, 10]
 
 
 @pytest.mark.parametrize("url", ["mysql+pymysql://u@h/d", "postgresql+psycopg2://u@h/d"])
