@@ -84,28 +84,46 @@ def add_edge(session: typing.Any, edge: changes.Edge) -> None:
     _of(session).collected.append(edge)
 
 
-class _Committed(threading.local):
-    ids: list[str] | None = None
+class _Call(threading.local):
+    def __init__(self) -> None:  # once a thread
+        self.ids: list[str] | None = None
+        self.afterwards: list[typing.Callable[[], None]] = []
 
 
-_COMMITTED = _Committed()
+_CALL = _Call()
 
 
 @contextlib.contextmanager
 def committed_ids() -> typing.Iterator[list[str]]:
     """Give a list that gets the id of each workflow committed on this thread within the block.
 
-    Blocks may be nested: the outer one gets what the inner one got.
+    Blocks may be nested: the outer one gets what the inner one got. A block is one call of the
+    plugin; see :func:`after_call`.
     """
-    outer = _COMMITTED.ids
+    outer = _CALL.ids
     inner: list[str] = []
-    _COMMITTED.ids = inner
+    _CALL.ids = inner
     try:
         yield inner
     finally:
-        _COMMITTED.ids = outer
+        _CALL.ids = outer
         if outer is not None:
             outer.extend(inner)
+        else:
+            afterwards, _CALL.afterwards = _CALL.afterwards, []
+            for do in afterwards:
+                do()
+
+
+def after_call(do: typing.Callable[[], None]) -> None:
+    """Do it when this thread's outermost block of :func:`committed_ids` ends; at once without one.
+
+    For what would share the interpreter with the rest of the call, whose answer is waited for.
+    """
+    if _CALL.ids is None:
+        do()
+    else:
+        _CALL.afterwards.append(do)
 
 
 class Capture:
@@ -229,8 +247,8 @@ class Capture:
             return
         failpoints.failpoint("capture.committed")
         ids, current.recorded = current.recorded, []
-        if _COMMITTED.ids is not None:
-            _COMMITTED.ids.extend(ids)
+        if _CALL.ids is not None:
+            _CALL.ids.extend(ids)
         for hook in AFTER_COMMIT:
             hook(ids)
 

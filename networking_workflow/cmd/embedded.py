@@ -12,6 +12,7 @@ fork while another thread is inside it.
 """
 
 import atexit
+import functools
 import logging
 import os
 import sys
@@ -58,9 +59,13 @@ class Edge:
         assembly.start(self.conductor, self.conf)
 
     def hint(self, workflow_ids: list[str]) -> None:
-        """Wake whoever runs what has just been committed."""
+        """Wake whoever runs what has just been committed.
+
+        A conductor of this process is woken when the call that committed is over: until then it
+        would take turns with it, and somebody waits for the call's answer.
+        """
         if self.conductor is not None:
-            self.conductor.hint(workflow_ids)
+            session.after_call(functools.partial(self.conductor.hint, workflow_ids))
         elif self.sender is not None:
             self.sender.send()
 
