@@ -21,6 +21,12 @@ demo:  ## Show it working on a real Neutron and OVN, three minutes (DB=sqlite or
 	$(MAKE) --no-print-directory venv
 	$(BIN)/python -m lab.demo --db $(DB)
 
+.PHONY: serve
+serve:  ## Leave that cloud up and say how to use it with `openstack` (DB=sqlite or DB=mariadb)
+	scripts/install-debian $(if $(filter mariadb,$(DB)),demo-mariadb,demo)
+	$(MAKE) --no-print-directory venv
+	$(BIN)/python -m lab.serve --db $(DB)
+
 .PHONY: test
 test:  ## Run everything: linters, then all tests, with servers of their own
 	scripts/install-debian test

@@ -9,7 +9,6 @@ Exit status: 0 if every workflow ended and OVN holds what Neutron says, 1 otherw
 import argparse
 import contextlib
 import pathlib
-import shutil
 import signal
 import sys
 import time
@@ -17,16 +16,11 @@ import typing
 
 import openstack.exceptions
 
-from lab import client, neutron, ovn, processes
-from lab.databases import pool
+from lab import client, cloud, processes
 from lab.demo import changes, compare, screen, story
-from lab.neutron import schema
 
 #: Where neutron-api's log is kept when everything else is deleted.
 LOG = pathlib.Path("build/demo/neutron-api.log")
-
-#: The compute host that bound ports are on.
-COMPUTE = "compute-1"
 
 
 def main() -> int:
@@ -50,38 +44,16 @@ def main() -> int:
     return _summary(show, result, time.monotonic() - begun)
 
 
-def _keep_log(path: pathlib.Path) -> None:
-    LOG.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        shutil.copyfile(path, LOG)
-
-
 def _interrupt(_signal: int, _frame: object) -> typing.NoReturn:
     raise KeyboardInterrupt
 
 
 def _run(kind: str, show: screen.Screen, stack: contextlib.ExitStack) -> compare.Comparison:
     show.say(f"Starting OVN, Neutron's schema on {kind}, and neutron-api with its conductor...")
-    pools = pool.Pool()
-    stack.callback(pools.close)
-    database = pools.create(kind, "demo")
-    schema.create(database)
-    central = stack.enter_context(ovn.OvnCentral())
-    central.add_chassis("chassis-1", COMPUTE)
-    profile = neutron.Profile(
-        database_url=database.url,
-        core_plugin="ml2_workflow",
-        mechanism_drivers=("ovn",),
-        ovn=central,
-        workflow={"conductor": "embedded"},
-    )
-    deployment = stack.enter_context(neutron.Deployment(profile))
-    api = neutron.NeutronApi(deployment)
-    stack.callback(_keep_log, api.log_path)
-    stack.enter_context(api)
+    api, central = cloud.start(kind, stack, log=LOG)
     show.say(f"neutron-api answers at {api.url}; its log is {api.log_path} while this runs.")
     tenant = changes.Tenant(client.sdk(api.url))
-    told = story.Story(tenant, central, show, COMPUTE)
+    told = story.Story(tenant, central, show, cloud.COMPUTE)
     result = told.tell()
     show.say(f"{len(tenant.changes)} changes were made through the API.")
     return result

@@ -3,7 +3,7 @@
 
 """A real Neutron: configuration, schema, neutron-api and conductors as processes."""
 
-from lab.neutron.config import Deployment, Profile
+from lab.neutron.config import Deployment, Identity, Profile
 from lab.neutron.running import Conductor, NeutronApi
 
-__all__ = ["Conductor", "Deployment", "NeutronApi", "Profile"]
+__all__ = ["Conductor", "Deployment", "Identity", "NeutronApi", "Profile"]

@@ -42,6 +42,15 @@ _UNLIMITED = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """Who calls."""
+
+    user: str
+    project: str
+    roles: str  #: separated by commas, the implied ones included
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
     """What kind of Neutron; everything else is the same for all."""
 
@@ -55,6 +64,7 @@ class Profile:
     workflow: Section = dataclasses.field(default_factory=dict)  #: options of [workflow]
     policy: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)  #: policy.yaml
     tenants: bool = False  #: believe X-User-Id, X-Project-Id, X-Roles; else all are administrators
+    identity: Identity | None = None  #: with ``tenants``: who sends none of these
     options: typing.Mapping[str, Section] = dataclasses.field(default_factory=dict)
     """More options, ``{section: {option: value}}``; they win over those above."""
 
@@ -113,7 +123,7 @@ class Deployment:
         (here / "neutron.conf").write_text(_ini(common))
         (here / "ml2_conf.ini").write_text(_ini(backends))
         (here / "policy.yaml").write_text(yaml.safe_dump(dict(self.profile.policy)))
-        (here / "api-paste.ini").write_text(_paste(self.profile.tenants))
+        (here / "api-paste.ini").write_text(_paste(self.profile))
         (here / "lock").mkdir()
 
 
@@ -173,12 +183,23 @@ def _ini(sections: typing.Mapping[str, Section]) -> str:
     return "\n".join(lines())
 
 
-def _paste(tenants: bool) -> str:
+def _paste(profile: Profile) -> str:
     """Return Neutron's own api-paste.ini, with a believing pipeline for tenants."""
     installed = pathlib.Path(sys.prefix) / "etc" / "neutron" / "api-paste.ini"
     text = installed.read_text()
-    if not tenants:
+    if not profile.tenants:
         return text
     if _NOAUTH_FILTERS not in text:
         raise processes.LabError(f"{installed} has no pipeline {_NOAUTH_FILTERS!r} any more")
-    return text.replace(_NOAUTH_FILTERS, _TENANT_FILTERS)
+    if profile.identity is None:
+        return text.replace(_NOAUTH_FILTERS, _TENANT_FILTERS)
+    name, who = "lab_identity", profile.identity
+    text = text.replace(_NOAUTH_FILTERS, f"{name} {_TENANT_FILTERS}")
+    return text + "\n".join(
+        (
+            f"\n[filter:{name}]",
+            "paste.filter_factory = lab.neutron.identity:filter_factory",
+            *(f"{key} = {getattr(who, key)}" for key in ("user", "project", "roles")),
+            "",
+        )
+    )
