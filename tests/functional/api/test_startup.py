@@ -12,7 +12,9 @@ import typing
 import pytest
 import sqlalchemy as sa
 
+from lab.databases import pool
 from lab.neutron import config as lab_config
+from lab.neutron import schema as lab_schema
 from networking_workflow.journal import schema
 
 
@@ -20,9 +22,8 @@ def boot(database_url: str, **profile: typing.Any) -> subprocess.CompletedProces
     """Import the WSGI application in a process of its own, as a server does."""
     kind = lab_config.Profile(
         database_url=database_url,
-        core_plugin="ml2_workflow",
         options={"database": {"max_retries": 0, "connection": database_url}},
-        **profile,
+        **{"core_plugin": "ml2_workflow", **profile},
     )
     with lab_config.Deployment(kind) as deployment:
         files = [os.fspath(path) for path in deployment.config_files("here")]
@@ -50,6 +51,19 @@ def assert_refused(ended: subprocess.CompletedProcess[str], text: str) -> None:
 def test_missing_tables(tmp_path: pathlib.Path) -> None:
     ended = boot(f"sqlite:///{tmp_path}/empty.sqlite")
     assert_refused(ended, "run neutron-db-manage --subproject networking-workflow upgrade heads")
+
+
+def test_neutrons_tables_without_ours(database_pool: pool.Pool) -> None:
+    with database_pool.blank("mariadb") as database:
+        lab_schema.create(database, workflow=False)
+        ended = boot(database.url)
+    assert_refused(ended, "run neutron-db-manage --subproject networking-workflow upgrade heads")
+
+
+def test_a_misspelt_core_plugin(tmp_path: pathlib.Path) -> None:
+    ended = boot(f"sqlite:///{tmp_path}/empty.sqlite", core_plugin="ml2_workflw")
+    assert ended.returncode != 0
+    assert "Plugin 'ml2_workflw' not found" in ended.stdout  # Neutron's log
 
 
 def test_an_unreachable_database() -> None:
