@@ -77,6 +77,7 @@ class LeaseKeeper:
         self._registry, self._config, self._pid = registry, config, pid
         self._changed = threading.Condition()
         self._lease: Lease | None = None
+        self._closed = threading.Event()  #: nobody waits for a lease any more
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -85,18 +86,23 @@ class LeaseKeeper:
         self._thread = threading.Thread(target=self._keep, name="workflow-lease", daemon=True)
         self._thread.start()
 
+    def close(self) -> None:
+        """Let everybody go who waits for a lease; the present one is renewed until :meth:`stop`."""
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+
     def stop(self, within_s: float) -> None:
         """Stop renewing; what is still owned is taken over when the lease ends."""
         self._stopping.set()
-        with self._changed:
-            self._changed.notify_all()
+        self.close()
         if self._thread is not None:
             self._thread.join(within_s)
 
     def current(self) -> Lease | None:
-        """Return the lease; wait while there is none that is held. None: stopped meanwhile."""
+        """Return the lease; wait while there is none that is held. None: closed meanwhile."""
         with self._changed:
-            while not self._stopping.is_set():
+            while not self._closed.is_set():
                 if self._lease is not None and self._lease.held:
                     return self._lease
                 self._changed.wait(_DATABASE_RETRY_S)

@@ -151,6 +151,7 @@ class Conductor:
         """
         self._stopping.set()
         self._signal.close()
+        self._keeper.close()
         if self._listener is not None:
             self._listener.nudge()
         drained = self._join(self._workers, self._settings.drain_s)

@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+import sqlalchemy as sa
 
 from networking_workflow.conductor import chores
 from networking_workflow.journal import failpoints, journal
@@ -43,6 +44,13 @@ class PausedJournal(journal.Journal):
     def renew(self, conductor_id, lease_s):
         self.runs.wait()
         return super().renew(conductor_id, lease_s)
+
+
+class UnregisteredJournal(journal.Journal):
+    """A journal whose database is away whenever a conductor wants to register."""
+
+    def register(self, conductor_id, *, host, pid, lease_s):
+        raise sa.exc.OperationalError("INSERT", {}, OSError("gone"))
 
 
 @pytest.fixture
@@ -182,6 +190,16 @@ def test_a_stop_in_the_middle_of_a_call_leaves_the_workflow_to_the_lease(cloud, 
     cloud.comes_to(workflow, "SUCCESS")
 
 
+def test_a_stop_does_not_wait_for_a_worker_that_waits_for_a_lease(cloud, start):
+    conductor = start(on=UnregisteredJournal(cloud.engine), drain_s=60.0)
+    cloud.network()
+    wait_until(lambda: conductor.idle == 1, PATIENCE_S, "one of two workers to want a lease")
+    stopping = threading.Thread(target=conductor.stop)
+    stopping.start()
+    stopping.join(PATIENCE_S)
+    assert not stopping.is_alive()
+
+
 @pytest.mark.parametrize("place", ["conductor.before_call", "conductor.after_call"])
 def test_killed_in_the_middle_of_a_task_another_finishes_it_under_the_same_id(
     cloud, tmp_path, place
@@ -220,11 +238,12 @@ def test_a_backend_that_is_down_spends_no_attempts_and_goes_on_when_it_is_back(c
         (task,) = cloud.tasks(workflow)
         assert (task.task_state, task.failure_code) == ("RETRYING", "BACKEND_UNREACHABLE")
         assert cloud.row(workflow).waits_for == "driver:memory"
+        assert cloud.row(workflow).attempts == 0
     assert driver.calls == []
     driver.down = False
     for workflow in workflows:
         cloud.comes_to(workflow, "SUCCESS")
-        assert cloud.row(workflow).attempts == 0
+        assert cloud.row(workflow).attempts == 1  # the one that went through
 
 
 def test_an_open_breaker_keeps_workflows_away_from_their_driver_and_no_other(cloud, start):

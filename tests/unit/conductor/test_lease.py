@@ -114,3 +114,18 @@ def test_nobody_waits_for_a_lease_of_a_stopped_keeper(registry):
     keeper.start()
     keeper.stop(5)
     assert keeper.current() is None
+
+
+def test_a_closed_keeper_lets_those_go_who_wait_and_renews_what_is_held(registry):
+    registry.gate.clear()
+    keeper = lease.LeaseKeeper(registry, settings.ConductorSettings(lease_s=0.3), pid=1)
+    keeper.start()
+    found = []
+    waiting = threading.Thread(target=lambda: found.append(keeper.current()))
+    waiting.start()
+    keeper.close()
+    waiting.join(5)
+    assert found == [None]
+    registry.gate.set()
+    wait_until(lambda: registry.renewals >= 3, 5, "renewals after it was closed")
+    keeper.stop(5)
