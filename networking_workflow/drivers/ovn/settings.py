@@ -12,8 +12,6 @@ from neutron.conf.agent import ovs_conf
 from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from oslo_config import cfg
 
-from networking_workflow.model import errors
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OvnSettings:
@@ -37,20 +35,13 @@ class OvnSettings:
     broadcast_arps: str = "true"
     default_zones: tuple[str, ...] = ()
     activation_strategy: str = ""
+    distributed_floating_ips: bool = False
+    stateless_nat: str = "false"
     mcast_flood_broken: bool = False  #: of the connected Northbound's schema
 
 
 def from_config(*, mcast_flood_broken: bool) -> OvnSettings:
-    """Read the options of this process.
-
-    :raises ConfigurationError: for a mode of ML2/OVN that this driver does not program.
-    """
-    if ovn_conf.is_logical_switch_per_vlan_segment_enabled():
-        raise errors.ConfigurationError(
-            "[ovn] logical_switch_per_vlan_segment is not supported by networking-workflow: it "
-            "programs one logical switch for each network. Set it to false, or use the core plugin "
-            "ml2."
-        )
+    """Read the options of this process; those that do not suit are refused by ``modes.check``."""
     return OvnSettings(
         metadata_enabled=ovn_conf.is_ovn_metadata_enabled(),
         security_groups=ovn_acl.is_sg_enabled(),
@@ -70,5 +61,7 @@ def from_config(*, mcast_flood_broken: bool) -> OvnSettings:
         broadcast_arps=str(ovn_conf.is_broadcast_arps_to_all_routers_enabled()).lower(),
         default_zones=tuple(cfg.CONF.default_availability_zones),
         activation_strategy=ovn_conf.get_ovn_lm_activation_strategy() or "",
+        distributed_floating_ips=ovn_conf.is_ovn_distributed_floating_ip(),
+        stateless_nat=str(ovn_conf.is_stateless_nat_enabled()).lower(),
         mcast_flood_broken=mcast_flood_broken,
     )

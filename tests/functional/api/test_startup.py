@@ -11,6 +11,7 @@ import typing
 
 import pytest
 import sqlalchemy as sa
+from neutron.db.migration.models import head
 
 from lab.databases import pool
 from lab.neutron import config as lab_config
@@ -18,11 +19,16 @@ from lab.neutron import schema as lab_schema
 from networking_workflow.journal import schema
 
 
-def boot(database_url: str, **profile: typing.Any) -> subprocess.CompletedProcess[str]:
+def boot(
+    database_url: str,
+    *,
+    options: typing.Mapping[str, lab_config.Section] | None = None,
+    **profile: typing.Any,
+) -> subprocess.CompletedProcess[str]:
     """Import the WSGI application in a process of its own, as a server does."""
     kind = lab_config.Profile(
         database_url=database_url,
-        options={"database": {"max_retries": 0, "connection": database_url}},
+        options={"database": {"max_retries": 0, "connection": database_url}, **(options or {})},
         **{"core_plugin": "ml2_workflow", **profile},
     )
     with lab_config.Deployment(kind) as deployment:
@@ -75,6 +81,25 @@ def test_an_unreachable_database() -> None:
 def test_a_mechanism_driver_that_is_not_installed(tmp_path: pathlib.Path) -> None:
     ended = boot(f"sqlite:///{tmp_path}/empty.sqlite", mechanism_drivers=("ovn", "ovm"))
     assert_refused(ended, "[ml2] mechanism_drivers = ovn,ovm: ovm is not installed; these are: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("neutron_sync_mode", "repair", "past the changes that wait in the queue"),
+        ("logical_switch_per_vlan_segment", "true", "one logical switch for each network"),
+    ],
+)
+def test_a_mode_of_ovn_that_workflows_do_not_go_with(
+    tmp_path: pathlib.Path, option: str, value: str, text: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/neutron.sqlite"
+    engine = sa.create_engine(url)
+    head.get_metadata().create_all(engine)
+    schema.create_all(engine)
+    engine.dispose()
+    ended = boot(url, mechanism_drivers=("ovn",), options={"ovn": {option: value}})
+    assert_refused(ended, text)
 
 
 @pytest.mark.parametrize(
