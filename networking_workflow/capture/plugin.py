@@ -7,10 +7,11 @@ import sys
 import typing
 
 from neutron.plugins.ml2 import plugin as ml2_plugin
+from neutron_lib.plugins import constants, directory
 from oslo_config import cfg
 from oslo_log import log
 
-from networking_workflow.capture import mechanisms, refusals, seams, session
+from networking_workflow.capture import mechanisms, qos, refusals, seams, session
 from networking_workflow.model import errors
 
 LOG = log.getLogger(__name__)
@@ -37,6 +38,7 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):  # type: ignore[misc]
 
     def __init__(self) -> None:
         exit_on_error(_refuse_uncovered)
+        seams.see_service_plugins_loaded()
         super().__init__()
         session.install()
         self._lift_subscriptions()
@@ -62,9 +64,31 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):  # type: ignore[misc]
             seams.keep_ovn_heartbeats_off_the_event_thread()
             exit_on_error(lambda: seams.lift_ovn_subscriptions(ovn.obj))
             # Imported here, since it imports the OVN libraries, which others do not need.
+            from networking_workflow.drivers.ovn import modes as ovn_modes
             from networking_workflow.drivers.ovn import seams as ovn_seams
 
+            exit_on_error(ovn_modes.check)
             ovn_seams.prepare(ovn.obj)
+
+    def service_plugins_loaded(self) -> None:
+        """Keep the service plugins from their backends; see ``seams.see_service_plugins_loaded``.
+
+        :raises SystemExit: if they have drivers that are not covered.
+        """
+        l3_plugin = directory.get_plugin(constants.L3)
+        if l3_plugin is not None:
+            providers = l3_plugin.l3_driver_controller.drivers
+            exit_on_error(lambda: refusals.refuse_router_providers(providers))
+            exit_on_error(lambda: seams.lift_ovn_router_subscriptions(l3_plugin))
+            seams.read_router_zones_from_the_database(l3_plugin)
+        ovn = self.mechanism_manager.mech_drivers.get("ovn")
+        if ovn is not None:
+            exit_on_error(lambda: seams.lift_ovn_trunk_subscriptions(ovn.obj))
+        qos_plugin = directory.get_plugin(constants.QOS)
+        if qos_plugin is not None:
+            manager = qos_plugin.driver_manager
+            manager.__class__ = qos.CapturingDriverManager
+            exit_on_error(lambda: refusals.refuse_qos_drivers(manager.names()))
 
 
 def _refuse_uncovered() -> None:

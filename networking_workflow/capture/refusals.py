@@ -56,6 +56,10 @@ REFUSED_MECHANISM_DRIVERS: dict[str, str] = {
     "sriovnicswitch": "what its agents do is not covered yet",
 }
 
+#: The one provider of OVN's router plugin, and the one driver of the QoS plugin, that are covered.
+OVN_ROUTER_PROVIDER = "ovn"
+OVN_QOS_DRIVER = "OVNQosDriver"
+
 _KINDS = (
     ("service_plugins", "neutron.service_plugins", SERVICE_PLUGINS),
     ("[ml2] extension_drivers", "neutron.ml2.extension_drivers", EXTENSION_DRIVERS),
@@ -103,6 +107,31 @@ def refuse_receivers(receivers: typing.Mapping[str, typing.Sequence[str]]) -> No
             "The core plugin ml2_workflow calls a driver's *_postcommit methods, but these "
             f"mechanism drivers subscribe to changes besides: {'; '.join(complaints)}. Remove them "
             "from [ml2] mechanism_drivers, or set core_plugin = ml2."
+        )
+
+
+def refuse_router_providers(names: typing.Iterable[str]) -> None:
+    """Check the providers of routers that OVN's router plugin has loaded.
+
+    :raises ConfigurationError: if there is one besides OVN: it hears of changes by itself.
+    """
+    _refuse_others("[service_providers] service_provider", names, OVN_ROUTER_PROVIDER)
+
+
+def refuse_qos_drivers(names: typing.Iterable[str]) -> None:
+    """Check the drivers that have registered with the QoS plugin.
+
+    :raises ConfigurationError: if there is one besides OVN's: nobody would call it.
+    """
+    _refuse_others("QoS driver", names, OVN_QOS_DRIVER)
+
+
+def _refuse_others(what: str, names: typing.Iterable[str], covered: str) -> None:
+    others = sorted(set(names) - {covered})
+    if others:
+        raise errors.ConfigurationError(
+            f"The core plugin ml2_workflow does not cover {what} {', '.join(others)}, only "
+            f"{covered}. Remove it from the configuration, or set core_plugin = ml2."
         )
 
 

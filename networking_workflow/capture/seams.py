@@ -11,11 +11,14 @@ import types
 import typing
 
 import sqlalchemy as sa
+from neutron import manager as neutron_manager
 from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
 from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import ovsdb_monitor
+from neutron.services.portforwarding import constants as pf_constants
 from neutron_lib.api.validators import availability_zone
 from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.db import api as db_api
+from neutron_lib.plugins import directory
 from oslo_config import cfg
 from oslo_db import options as db_options
 
@@ -53,14 +56,106 @@ def lift_ovn_subscriptions(driver: typing.Any) -> None:
 
     :raises ConfigurationError: if the driver lacks one of the receivers: another Neutron release.
     """
-    for name, resource, event in OVN_SUBSCRIPTIONS:
-        receiver = getattr(driver, name, None)
+    _lift("mechanism driver", driver, OVN_SUBSCRIPTIONS)
+
+
+#: As :data:`OVN_SUBSCRIPTIONS`, of OVN's provider of routers. Stands for the ``registry.receives``
+#: of ``OvnDriver`` in ``neutron/services/ovn_l3/service_providers/ovn.py``. Those that run before
+#: the commit stay, and two more: ``_process_portforwarding_create`` writes Neutron's database only,
+#: ``_process_floatingip_status_update`` hears of what a conductor's driver itself publishes.
+OVN_ROUTER_SUBSCRIPTIONS: tuple[tuple[str, str, str], ...] = (
+    ("_process_router_create", resources.ROUTER, events.AFTER_CREATE),
+    ("_process_router_update", resources.ROUTER, events.AFTER_UPDATE),
+    ("_process_router_delete", resources.ROUTER, events.AFTER_DELETE),
+    ("_process_add_router_interface", resources.ROUTER_INTERFACE, events.AFTER_CREATE),
+    ("_process_remove_router_interface", resources.ROUTER_INTERFACE, events.AFTER_DELETE),
+    ("_process_floatingip_create", resources.FLOATING_IP, events.AFTER_CREATE),
+    ("_process_floatingip_update", resources.FLOATING_IP, events.AFTER_UPDATE),
+    ("_process_floatingip_delete", resources.FLOATING_IP, events.AFTER_DELETE),
+)
+
+#: Of OVN's router plugin, ``neutron/services/ovn_l3/plugin.py``: a changed gateway address of an
+#: external subnet goes to the routers there. ``_port_update`` decides the answer and stays.
+OVN_ROUTER_PLUGIN_SUBSCRIPTIONS = (("_subnet_update", resources.SUBNET, events.AFTER_UPDATE),)
+
+#: Of OVN's port forwarding, ``OVNPortForwarding.register`` in
+#: ``neutron/services/portforwarding/drivers/ovn/driver.py``.
+OVN_PORT_FORWARDING_SUBSCRIPTIONS: tuple[tuple[str, str, str], ...] = (
+    ("_handle_notification", pf_constants.PORT_FORWARDING, events.AFTER_CREATE),
+    ("_handle_notification", pf_constants.PORT_FORWARDING, events.AFTER_UPDATE),
+    ("_handle_notification", pf_constants.PORT_FORWARDING, events.AFTER_DELETE),
+    ("_handle_lb_on_ls", resources.ROUTER_INTERFACE, events.AFTER_CREATE),
+    ("_handle_lb_on_ls", resources.ROUTER_INTERFACE, events.AFTER_DELETE),
+)
+
+#: Of OVN's trunks, ``OVNTrunkDriver.register`` in
+#: ``neutron/services/trunk/drivers/ovn/trunk_driver.py``. ``port_updated`` writes the trunk's
+#: status, which is the backend's answer, and stays.
+OVN_TRUNK_SUBSCRIPTIONS: tuple[tuple[str, str, str], ...] = (
+    ("trunk_created", resources.TRUNK, events.AFTER_CREATE),
+    ("trunk_deleted", resources.TRUNK, events.AFTER_DELETE),
+    ("subports_added", resources.SUBPORTS, events.AFTER_CREATE),
+    ("subports_deleted", resources.SUBPORTS, events.AFTER_DELETE),
+)
+
+
+def lift_ovn_router_subscriptions(l3_plugin: typing.Any) -> None:
+    """Unsubscribe what programs OVN after changes of routers and what belongs to them.
+
+    ``l3_plugin`` is OVN's, with every service plugin loaded.
+
+    :raises ConfigurationError: as :func:`lift_ovn_subscriptions`.
+    """
+    provider = l3_plugin.l3_driver_controller.drivers["ovn"]
+    _lift("router provider", provider, OVN_ROUTER_SUBSCRIPTIONS)
+    _lift("router plugin", l3_plugin, OVN_ROUTER_PLUGIN_SUBSCRIPTIONS)
+    _lift("port forwarding", l3_plugin.port_forwarding, OVN_PORT_FORWARDING_SUBSCRIPTIONS)
+
+
+def lift_ovn_trunk_subscriptions(driver: typing.Any) -> None:
+    """Unsubscribe what programs OVN after changes of trunks, with every service plugin loaded.
+
+    ``driver`` is the mechanism driver; it has no handler where no trunk plugin was loaded.
+
+    :raises ConfigurationError: as :func:`lift_ovn_subscriptions`.
+    """
+    handler = getattr(driver.trunk_driver, "_handler", None)
+    if handler is not None:
+        _lift("trunk handler", handler, OVN_TRUNK_SUBSCRIPTIONS)
+
+
+def _lift(
+    what: str, receiver_of: typing.Any, subscriptions: typing.Iterable[tuple[str, str, str]]
+) -> None:
+    for name, resource, event in subscriptions:
+        receiver = getattr(receiver_of, name, None)
         if receiver is None:
             raise errors.ConfigurationError(
-                f"OVN's mechanism driver has no {name}: this Neutron release is not supported. "
+                f"OVN's {what} has no {name}: this Neutron release is not supported. "
                 "Install the Neutron release that networking-workflow's requirements name."
             )
         registry.unsubscribe(receiver, resource, event)
+
+
+_STOCK_LOAD = neutron_manager.NeutronManager._load_service_plugins
+
+
+def see_service_plugins_loaded() -> None:
+    """Let the core plugin know when Neutron has loaded the service plugins, in any process.
+
+    Stands in for ``NeutronManager._load_service_plugins`` in ``neutron/manager.py``. They come
+    after the core plugin and subscribe while they are made; ``PROCESS BEFORE_SPAWN``, the event
+    that follows, is published by API processes only. A core plugin without a method
+    ``service_plugins_loaded`` is not called.
+    """
+    neutron_manager.NeutronManager._load_service_plugins = _load_service_plugins
+
+
+def _load_service_plugins(manager: typing.Any) -> None:
+    _STOCK_LOAD(manager)
+    loaded = getattr(directory.get_plugin(), "service_plugins_loaded", None)
+    if loaded is not None:
+        loaded()
 
 
 #: What OVN's driver goes on receiving after a commit: it writes Neutron's database only.
@@ -174,6 +269,23 @@ def read_ovn_zones_from_the_database() -> None:
     in an outage.
     """
     mech_driver.get_network_availability_zones = _zones_of
+
+
+def read_router_zones_from_the_database(l3_plugin: typing.Any) -> None:
+    """Let a router's availability zones come from its row, not from OVN.
+
+    Stands in for ``OVNL3RouterPlugin.get_router_availability_zones`` in
+    ``neutron/services/ovn_l3/plugin.py``: as :func:`read_ovn_zones_from_the_database`.
+    """
+    l3_plugin.get_router_availability_zones = _router_zones_of
+
+
+def _router_zones_of(router: typing.Any) -> list[str]:
+    extra = router["extra_attributes"]
+    hints: list[str] = availability_zone.convert_az_string_to_list(
+        extra["availability_zone_hints"] if extra else None
+    )
+    return hints
 
 
 def _zones_of(_plugin: typing.Any, network: typing.Any, _driver: typing.Any) -> list[str]:

@@ -11,19 +11,28 @@ import types
 
 import pytest
 import sqlalchemy as sa
+from neutron import manager as neutron_manager
 from neutron.api import api_common
 from neutron.api.v2 import base
 from neutron.plugins.ml2 import managers
 from neutron.plugins.ml2 import plugin as ml2_plugin
 from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
 from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance, ovsdb_monitor
+from neutron.services.ovn_l3 import plugin as ovn_l3
+from neutron.services.ovn_l3.service_providers import ovn as ovn_provider
+from neutron.services.portforwarding.drivers.ovn import driver as ovn_port_forwarding
+from neutron.services.qos import qos_plugin
+from neutron.services.qos.drivers import manager as qos_manager
+from neutron.services.trunk.drivers.ovn import trunk_driver
 from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.callbacks import manager as callbacks_manager
+from neutron_lib.plugins import directory
+from neutron_lib.services.qos import constants as qos_constants
 from oslo_db.sqlalchemy import enginefacade, engines
 from sqlalchemy import orm
 from sqlalchemy.orm import unitofwork
 
-from networking_workflow.capture import mechanisms, plugin, refusals, seams, session
+from networking_workflow.capture import mechanisms, plugin, qos, refusals, seams, session
 from networking_workflow.model import errors
 
 
@@ -45,6 +54,16 @@ UPSTREAM = {
     mech_driver.get_network_availability_zones: "e48e2339a6d5",
     ovsdb_monitor.OvnIdlDistributedLock.notify: "5f3b06607038",
     maintenance.HashRingHealthCheckPeriodics.touch_hash_ring_node: "e0c81e35c22c",
+    ovn_provider.OvnDriver: "1efa20a3291c",
+    ovn_l3.OVNL3RouterPlugin._subnet_update: "26f1b50d6715",
+    ovn_l3.OVNL3RouterPlugin.get_router_availability_zones: "e15445b10f3f",
+    ovn_port_forwarding.OVNPortForwarding.register: "f2b398e5b160",
+    trunk_driver.OVNTrunkDriver.register: "202864b425c6",
+    neutron_manager.NeutronManager.__init__: "2ad539f5c64c",
+    seams._STOCK_LOAD: "2da987363851",
+    qos_manager.QosServiceDriverManager.__init__: "3131b3244bf0",
+    qos_manager.QosServiceDriverManager.call: "6fa29330c9ef",
+    qos_plugin.QoSPlugin.__init__: "ad3cfd9adc7b",
     orm.SessionTransaction._prepare_impl: "34dc69ac57aa",
     unitofwork.UOWTransaction.__init__: "88022abeb40e",
 }
@@ -290,3 +309,148 @@ def test_zones_of_a_network_are_the_hints_of_its_row(monkeypatch):
     assert mech_driver.get_network_availability_zones(None, row, _driver=None) == ["az1", "az2"]
     row = {"availability_zone_hints": None}
     assert mech_driver.get_network_availability_zones(None, row, _driver=None) == []
+
+
+#: What OVN's router provider, its port forwarding and its trunks go on receiving, with the reason.
+KEPT_BY_SERVICES = {
+    "_process_router_create_precommit",  # revision rows, before the commit
+    "_process_floatingip_create_update_precommit",
+    "_precommit_router_create",  # the router's HA flag
+    "_process_portforwarding_create",  # writes Neutron's database only
+    "_process_floatingip_status_update",  # of what a conductor's driver publishes itself
+    "register",  # of port forwardings and trunks: once, when their plugin is there
+    "port_updated",  # the trunk's status: the backend's answer
+    "_port_update",  # decides the answer
+}
+
+
+@pytest.fixture
+def l3_plugin(callbacks):
+    """OVN's router plugin with its provider and port forwarding, subscribed and not started."""
+    made = types.SimpleNamespace(
+        l3_driver_controller=types.SimpleNamespace(
+            drivers={"ovn": ovn_provider.OvnDriver.__new__(ovn_provider.OvnDriver)}
+        ),
+        port_forwarding=ovn_port_forwarding.OVNPortForwarding.__new__(
+            ovn_port_forwarding.OVNPortForwarding
+        ),
+        _subnet_update=ovn_l3.OVNL3RouterPlugin._subnet_update,
+        get_router_availability_zones=None,
+    )
+    registry.subscribe(made._subnet_update, resources.SUBNET, events.AFTER_UPDATE)
+    made.port_forwarding.register(None, None, None)
+    return made
+
+
+def test_every_subscription_of_ovn_routers_is_lifted_or_kept_on_purpose(callbacks, l3_plugin):
+    before = subscriptions(callbacks)
+    seams.lift_ovn_router_subscriptions(l3_plugin)
+    lifted = before - subscriptions(callbacks)
+    assert lifted == {
+        *seams.OVN_ROUTER_SUBSCRIPTIONS,
+        *seams.OVN_ROUTER_PLUGIN_SUBSCRIPTIONS,
+        *seams.OVN_PORT_FORWARDING_SUBSCRIPTIONS,
+    }
+    assert {name for name, _, _ in subscriptions(callbacks)} <= KEPT_BY_SERVICES
+
+
+def test_router_plugin_itself_subscribes_to_nothing_else_after_a_commit():
+    """What it inherits is Neutron's own database code, the same for every backend."""
+    own = {
+        (name, resource, event)
+        for name, method in vars(ovn_l3.OVNL3RouterPlugin).items()
+        if callable(method)
+        for resource, event, _ in registry._REGISTERED_CLASS_METHODS.get(
+            getattr(method, "__func__", method), ()
+        )
+    }
+    assert {one for one in own if one[2].startswith("after_")} == {
+        *seams.OVN_ROUTER_PLUGIN_SUBSCRIPTIONS,
+        ("_port_update", resources.PORT, events.AFTER_UPDATE),
+    }
+    source = inspect.getsource(ovn_l3.OVNL3RouterPlugin._port_update)
+    assert "event == events.BEFORE_UPDATE and" in source
+    assert "_ovn_client" not in source
+
+
+def test_every_subscription_of_ovn_trunks_is_lifted_or_kept_on_purpose(callbacks):
+    driver_class = trunk_driver.OVNTrunkDriver
+    driver = driver_class.__new__(driver_class)
+    driver.plugin_driver = None
+    ovn = types.SimpleNamespace(trunk_driver=driver)
+    seams.lift_ovn_trunk_subscriptions(ovn)  # no trunk plugin: no handler
+    driver._handler = trunk_driver.OVNTrunkHandler(None)
+    for name, resource, event in seams.OVN_TRUNK_SUBSCRIPTIONS:
+        registry.subscribe(getattr(driver._handler, name), resource, event)
+    registry.subscribe(driver._handler.port_updated, resources.PORT, events.AFTER_UPDATE)
+    assert inspect.getsource(driver_class.register).count("registry.subscribe(") == 5
+    before = subscriptions(callbacks)
+    seams.lift_ovn_trunk_subscriptions(ovn)
+    assert before - subscriptions(callbacks) == set(seams.OVN_TRUNK_SUBSCRIPTIONS)
+    assert {name for name, _, _ in subscriptions(callbacks)} <= KEPT_BY_SERVICES
+
+
+def test_another_release_of_ovn_routers_is_refused(l3_plugin):
+    del l3_plugin._subnet_update
+    with pytest.raises(errors.ConfigurationError, match="router plugin has no _subnet_update"):
+        seams.lift_ovn_router_subscriptions(l3_plugin)
+
+
+def test_core_plugin_hears_when_the_service_plugins_are_there(monkeypatch):
+    calls = []
+    core = types.SimpleNamespace(service_plugins_loaded=lambda: calls.append("core"))
+    stock = seams._STOCK_LOAD
+    monkeypatch.setattr(neutron_manager.NeutronManager, "_load_service_plugins", stock)
+    monkeypatch.setattr(seams, "_STOCK_LOAD", lambda manager: calls.append(manager))
+    seams.see_service_plugins_loaded()
+    for plugin_found in (core, object()):  # the second one: ML2 itself, for instance
+        monkeypatch.setattr(directory, "get_plugin", lambda found=plugin_found: found)
+        neutron_manager.NeutronManager._load_service_plugins("manager")
+    assert calls == ["manager", "core", "manager"]
+
+
+class Policies:
+    """A QoS driver that notes its calls."""
+
+    def __init__(self, name):
+        self.name, self.calls = name, []
+
+    def __getattr__(self, called):
+        return lambda *_: self.calls.append(called)
+
+
+def test_qos_drivers_hear_of_no_change_after_the_commit():
+    manager = object.__new__(qos.CapturingDriverManager)
+    driver = Policies("OVNQosDriver")
+    manager._drivers, manager.rpc_notifications_required = [driver], True
+    for name in qos.AFTER_COMMIT:
+        manager.call(name, None, None)
+    assert driver.calls == []
+    manager.rpc_notifications_required = False
+    before = [f"{name}_precommit" for name in sorted(qos.AFTER_COMMIT)]
+    for name in before:
+        manager.call(name, None, None)
+    assert driver.calls == before
+    assert manager.names() == ["OVNQosDriver"]
+
+
+def test_qos_plugin_has_no_call_on_drivers_that_is_not_known_here():
+    after = {name for name in qos_constants.QOS_CALL_METHODS if not name.endswith("_precommit")}
+    assert after == set(qos.AFTER_COMMIT)
+
+
+def test_other_router_providers_and_qos_drivers_are_refused_by_name():
+    refusals.refuse_router_providers(["ovn"])
+    refusals.refuse_qos_drivers([])
+    refusals.refuse_qos_drivers(["OVNQosDriver"])
+    with pytest.raises(errors.ConfigurationError, match="service_provider mine, only ovn"):
+        refusals.refuse_router_providers(["ovn", "mine"])
+    with pytest.raises(errors.ConfigurationError, match="QoS driver switch, only OVNQosDriver"):
+        refusals.refuse_qos_drivers(["switch", "OVNQosDriver"])
+
+
+def test_zones_of_a_router_are_the_hints_of_its_row(l3_plugin):
+    seams.read_router_zones_from_the_database(l3_plugin)
+    zones = l3_plugin.get_router_availability_zones
+    assert zones({"extra_attributes": {"availability_zone_hints": '["az1"]'}}) == ["az1"]
+    assert zones({"extra_attributes": None}) == []
