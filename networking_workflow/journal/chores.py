@@ -55,7 +55,8 @@ _NEXT_WAITED_FOR = (
 )
 
 #: The latest change of a resource is HELD: what would bring the resource is that one only. By the
-#: gen, which one that was folded into an earlier one leaves to its survivor.
+#: gen, which one that was folded into an earlier one leaves to its survivor. Only where somebody
+#: may be HELD for the resource: thousands that wait for one network are in nobody's way.
 _HELD = (
     sa.select(_W.id, _W.lane, _W.resource_type, _W.resource_id, _W.waits_for, _W.gen)
     .join(
@@ -67,7 +68,7 @@ _HELD = (
             _S.gen == _W.gen,
         ),
     )
-    .where(_W.state == WorkflowState.HELD)
+    .where(_W.state == WorkflowState.HELD, _S.held > 0)
     .order_by(_W.project_id, _W.priority, _W.created_at, _W.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )

@@ -305,6 +305,22 @@ def test_mutual_holds_are_found_where_later_changes_were_folded_in(world: World)
     assert world.journal.fail_mutual_holds() == 2
 
 
+def test_mutual_holds_are_found_behind_many_that_wait_for_one_resource(world: World) -> None:
+    (network,) = world.record(change("network/n", Operation.CREATE))
+    many = [f"port/{number}" for number in range(5)]
+    for port in many:
+        world.record(change(port, Operation.CREATE))
+    world.record(change("port/p"), change("port/q"))
+    missing = {name: ("network", "n") for name in many}
+    missing |= {"port/p": ("port", "q"), "port/q": ("port", "p")}
+    for claim in world.claim_all().values():
+        if claim.id != network:
+            resource_type, resource_id = missing[f"port/{claim.resource_id}"]
+            world.journal.hold(claim, MISSING, resource_type=resource_type, resource_id=resource_id)
+    assert world.states() == {"RUNNING": 1, "HELD": 7}
+    assert world.journal.fail_mutual_holds(limit=2) == 2
+
+
 def test_a_hold_that_a_queued_change_may_end_is_no_mutual_hold(world: World) -> None:
     first, second = world.record(change("port/p"), change("port/q"))
     claims = world.claim_all()
