@@ -153,7 +153,7 @@ class Journal:
 
     def succeed_unmanaged(self, claim: workflows.Claim) -> None:
         """SUCCESS with nothing done: no driver programs such a resource, which is UNMANAGED."""
-        self._end(claim, lambda c: settle.succeed(c, claim, (), {}, SyncState.UNMANAGED))
+        self._end(claim, lambda c: settle.succeed_unmanaged(c, claim))
 
     def fail(
         self, claim: workflows.Claim, failure: failures.Failure, results: Results = ()

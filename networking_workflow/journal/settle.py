@@ -148,6 +148,13 @@ def succeed(
     return Ended(woken=woken, come=own if held else None)
 
 
+def succeed_unmanaged(connection: sa.Connection, claim: workflows.Claim) -> Ended:
+    """RUNNING to SUCCESS without a driver; tasks that it has are of drivers configured no more."""
+    ended = succeed(connection, claim, (), {}, SyncState.UNMANAGED)
+    steps.skip(connection, [claim.id])
+    return ended
+
+
 def fail(
     connection: sa.Connection, claim: workflows.Claim, failure: failures.Failure, results: Results
 ) -> Ended:

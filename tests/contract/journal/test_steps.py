@@ -132,3 +132,17 @@ def test_a_driver_that_was_removed_leaves_its_task_skipped(world: World) -> None
     assert started.name == "fabric"
     assert started.state is TaskState.RUNNING
     assert states(world) == [("ovn", "SKIPPED", 1), ("fabric", "RUNNING", 1)]
+
+
+def test_where_every_driver_was_removed_all_tasks_are_skipped(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, _ = world.journal.start_tasks(claim, PLANNED)
+    again = tasks.TaskResult(id=ovn.id, state=TaskState.RETRYING, failure=FAILURE)
+    world.journal.retry_later(claim, FAILURE, delay_s=-1.0, spend_attempt=True, results=[again])
+    world.journal.requeue_due()
+    claim = world.claim()
+    assert claim is not None
+    world.journal.succeed_unmanaged(claim)
+    assert states(world) == [("ovn", "SKIPPED", 1), ("fabric", "SKIPPED", 0)]

@@ -198,6 +198,14 @@ class Cloud:
                 ).scalar_one()
             )
 
+    def applied(self) -> list[tuple[str, str]]:
+        """Return driver and resource of what is kept for the drivers' next tasks."""
+        with self._reads() as connection:
+            table = tables.applied.c
+            return [
+                tuple(row) for row in connection.execute(sa.select(table.driver, table.resource_id))
+            ]
+
     def comes_to(self, workflow: str, state: str, within_s: float = PATIENCE_S) -> None:
         """Wait until a workflow is in ``state``."""
         wait_until(

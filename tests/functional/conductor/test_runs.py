@@ -62,11 +62,12 @@ def test_the_next_task_gets_what_the_last_one_returned(cloud, start, driver):
     assert driver.rows == {}
 
 
-def test_a_workflow_no_driver_handles_succeeds_without_tasks(cloud, start):
+def test_a_workflow_no_driver_handles_succeeds_without_tasks_and_is_unmanaged(cloud, start):
     start()
     workflow = cloud.network()
     cloud.comes_to(workflow, "SUCCESS")
     assert cloud.tasks(workflow) == []
+    assert cloud.sync(workflow) == ("UNMANAGED", None)
 
 
 def test_every_driver_is_called_and_port_deletes_go_the_other_way_round(cloud, start):
@@ -271,6 +272,24 @@ def test_an_update_whose_row_and_delete_are_gone_deletes(cloud, start, driver):
     start(driver)
     cloud.comes_to(update, "SUCCESS")
     assert [call.operation for call in driver.calls] == [DELETE]
+
+
+def test_what_drivers_returned_is_forgotten_where_an_update_turned_out_to_delete(
+    cloud, start, driver
+):
+    start(driver)
+    create = cloud.network()
+    cloud.comes_to(create, "SUCCESS")
+    assert cloud.applied() == [("memory", cloud.resource(create))]
+    with cloud.engine.begin() as connection:
+        update = cloud.note(
+            connection, "network", cloud.resource(create), operation=states.Operation.UPDATE
+        )
+        connection.execute(sa.text("DELETE FROM networks"))
+    cloud.comes_to(update, "SUCCESS")
+    assert driver.calls[-1].operation is DELETE
+    assert driver.targets[-1].applied == {"applies": 1}
+    assert cloud.applied() == []
 
 
 def test_an_apply_takes_the_keys_of_what_its_row_names_today(cloud, start, driver):
