@@ -10,8 +10,9 @@ import typing
 import pytest
 
 from networking_workflow.drivers import contexts, ml2, protocol
-from networking_workflow.model import states
+from networking_workflow.model import errors, running, states
 from tests.functional.fabric import cloud, neutron_process, recorder
+from tests.unit.drivers.test_ml2 import CLAIM
 
 Json = dict[str, typing.Any]
 
@@ -83,6 +84,29 @@ def follow(
     else:
         kept = dict(adapter.apply(target))
     return Both(stock.taken(), ours.taken()), kept
+
+
+def follow_until_the_lease_is_lost(plugin: typing.Any, port_id: str, looks: int) -> list[str]:
+    """Let the adapter make a port whose lease is held at the first ``looks`` looks.
+
+    Returns the hooks that were called.
+    """
+    ours, left = _DRIVERS["ours"], iter([True] * looks)
+
+    def require() -> None:
+        if not next(left, False):
+            raise errors.LeaseLost(CLAIM.id)
+
+    target = protocol.Target(resource_type="port", resource_id=port_id, operation=CREATE)
+    task = running.RunningTask(claim=CLAIM, task_id="t1", task_name="recorder", require=require)
+    token = running.RUNNING.set(task)
+    try:
+        with pytest.raises(errors.LeaseLost):
+            _DRIVERS["adapter"].apply(target)
+    finally:
+        running.RUNNING.reset(token)
+        _DRIVERS["stock"].taken()
+    return [hook for hook, _ in ours.taken()]
 
 
 def differences(stock: typing.Any, ours: typing.Any, path: str = "") -> dict[str, typing.Any]:
@@ -182,6 +206,14 @@ def test_port_that_is_born_bound_and_deleted_so(neutron: neutron_process.Neutron
     both, _ = neutron.call(follow, "port", port["id"], DELETE, kept)
     assert_equal(both, "delete_port_postcommit")
     assert both.ours[0][1]["binding_levels"]
+
+
+def test_no_hook_is_called_once_the_lease_is_lost(neutron: neutron_process.Neutron) -> None:
+    network = neutron.call(cloud.create_network)
+    neutron.call(follow, "network", network["id"], CREATE, None)
+    port = neutron.call(cloud.create_port, network["id"], {"binding:host_id": "one"})
+    for looks, hooks in ((0, []), (1, ["create_port_postcommit"])):
+        assert neutron.call(follow_until_the_lease_is_lost, port["id"], looks) == hooks
 
 
 def assert_spans(both: Both) -> None:
