@@ -60,11 +60,6 @@ REFUSED_MECHANISM_DRIVERS: dict[str, str] = {
 OVN_ROUTER_PROVIDER = "ovn"
 OVN_QOS_DRIVER = "OVNQosDriver"
 
-_KINDS = (
-    ("service_plugins", "neutron.service_plugins", SERVICE_PLUGINS),
-    ("[ml2] extension_drivers", "neutron.ml2.extension_drivers", EXTENSION_DRIVERS),
-)
-
 
 def refuse_uncovered(
     *,
@@ -77,8 +72,8 @@ def refuse_uncovered(
     :raises ConfigurationError: naming everything that is not covered, and what to do.
     """
     complaints = [
-        *_uncovered(_KINDS[0], service_plugins),
-        *_uncovered(_KINDS[1], extension_drivers),
+        *_uncovered("service_plugins", SERVICE_PLUGINS, service_plugins),
+        *_uncovered("[ml2] extension_drivers", EXTENSION_DRIVERS, extension_drivers),
         *(
             f"mechanism driver '{name}': {REFUSED_MECHANISM_DRIVERS[name]}"
             for name in mechanism_drivers
@@ -135,13 +130,17 @@ def _refuse_others(what: str, names: typing.Iterable[str], covered: str) -> None
         )
 
 
-def _uncovered(
-    kind: tuple[str, str, frozenset[str]], configured: typing.Iterable[str]
-) -> list[str]:
-    option, group, covered = kind
+#: Option -> where its entry points are.
+_GROUPS = {
+    "service_plugins": "neutron.service_plugins",
+    "[ml2] extension_drivers": "neutron.ml2.extension_drivers",
+}
+
+
+def _uncovered(option: str, covered: frozenset[str], configured: typing.Iterable[str]) -> list[str]:
     targets = {
         entry.value.replace(":", ".")
-        for entry in importlib.metadata.entry_points(group=group)
+        for entry in importlib.metadata.entry_points(group=_GROUPS[option])
         if entry.name in covered
     }
     return [

@@ -5,7 +5,8 @@
 
 What happens when, each measured on SQLAlchemy 2.1 and oslo.db 18.1:
 
-- ``after_begin``: the request's context is in ``session.info``; at the commit it no longer is.
+- ``after_begin``: the request's context is in ``session.info``; at the commit it no longer is. A
+  transaction whose first statement is its last flush has it at ``after_attach`` only.
 - ``before_flush``: a deleted object is complete; its API dict is made here.
 - ``after_flush``: histories are still there, and the unit of work knows what the session's own
   lists lack (orphans of collections). Rows become notes.
@@ -79,6 +80,13 @@ def _of(session: typing.Any) -> _Transaction:
     return transaction
 
 
+def _note_context(session: typing.Any) -> None:
+    """Keep the request's context, if the session has one now."""
+    current = _of(session)
+    if current.context is None:
+        current.context = session.info.get("using_context")
+
+
 def add_edge(session: typing.Any, edge: changes.Edge) -> None:
     """Keep what ML2 knows of a resource until the session's transaction is recorded."""
     _of(session).collected.append(edge)
@@ -133,6 +141,7 @@ class Capture:
         self.settings = settings
         self._listeners: dict[str, typing.Callable[..., None]] = {
             "after_begin": self.after_begin,
+            "after_attach": self.after_attach,
             "after_transaction_create": self.after_transaction_create,
             "after_transaction_end": self.after_transaction_end,
             "after_soft_rollback": self.after_soft_rollback,
@@ -156,9 +165,16 @@ class Capture:
 
     def after_begin(self, session: typing.Any, transaction: typing.Any, _conn: typing.Any) -> None:
         """Note the request's context; oslo.db takes it away before the commit."""
-        current = _of(session)
-        if current.context is None and not transaction.nested:
-            current.context = session.info.get("using_context")
+        if not transaction.nested:
+            _note_context(session)
+
+    def after_attach(self, session: typing.Any, _row: typing.Any) -> None:
+        """Note the context where a row of an earlier transaction is changed without a statement.
+
+        ``L3_NAT_dbonly_mixin._delete_router_gw_port_db`` in ``neutron/db/l3_db.py`` does.
+        """
+        if session.in_transaction():
+            _note_context(session)
 
     def after_transaction_create(self, session: typing.Any, transaction: typing.Any) -> None:
         """Remember where a savepoint begins."""

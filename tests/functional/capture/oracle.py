@@ -64,6 +64,9 @@ def _judge(
         child = classes.CHILD[name]
         touched.update((child.kind, row[child.column]) for row in (old, new) if row)
         return
+    if name == "routerports" and not _is_interface(new or old or {}):
+        touched.update(("router", row["router_id"]) for row in (old, new) if row)
+        return
     entry = classes.ITSELF[name]
     resource = (entry.kind, (new or old or {})[entry.id_column])
     if old and new:
@@ -85,15 +88,25 @@ def _owner(attribute: dict[str, typing.Any], after: Rows) -> set[tuple[str, str]
 
 
 def _folded(own: Changes, before: Rows, after: Rows) -> Changes:
-    """Leave out rules that came or went together with their group."""
-    rules = before["securitygrouprules"] | after["securitygrouprules"]
+    """Leave out what came or went together with its parent: rules, subports."""
+
+    def with_parent(kind: str, resource_id: str, operation: str) -> bool:
+        if kind not in classes.FOLDS or operation == "update":
+            return False
+        parent, column = classes.FOLDS[kind]
+        table = classes.TABLE_OF[kind]
+        row = (before[table] | after[table])[(resource_id,)]
+        return own.get((parent, row[column])) == operation
+
     return {
         (kind, resource_id): operation
         for (kind, resource_id), operation in own.items()
-        if kind != "security_group_rule"
-        or operation == "update"
-        or own.get(("security_group", rules[(resource_id,)]["security_group_id"])) != operation
+        if not with_parent(kind, resource_id, operation)
     }
+
+
+def _is_interface(row: dict[str, typing.Any]) -> bool:
+    return row["port_type"] == "network:router_interface"
 
 
 def reduce(captured: list[inprocess.Captured]) -> Changes:

@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""One Neutron with OVN's service plugins a database, shared by the tests of this folder."""
+
+import collections.abc
+
+import pytest
+
+from lab import ovn as lab_ovn
+from lab.databases import pool
+from networking_workflow.capture import refusals
+from tests.functional.capture import inprocess
+from tests.functional.services.world import Neutron, World
+
+
+@pytest.fixture(scope="package")
+def ovn() -> collections.abc.Iterator[lab_ovn.OvnCentral]:
+    with lab_ovn.OvnCentral() as running:
+        running.add_chassis("ch1", "cmp1")
+        yield running
+
+
+@pytest.fixture(scope="package", params=["sqlite", "mariadb"])
+def neutron(
+    request: pytest.FixtureRequest, database_pool: pool.Pool, ovn: lab_ovn.OvnCentral
+) -> collections.abc.Iterator[Neutron]:
+    """Neutron with capture, and no conductor: workflows stay as they were recorded."""
+    database = database_pool.create(request.param, "services")
+    with pool.engine(database.url) as made:
+        inprocess.tables_of(made)
+    with pytest.MonkeyPatch.context() as patch:
+        # Capture knows more kinds than drivers do: what is still refused is let in here.
+        patch.setattr(
+            refusals,
+            "SERVICE_PLUGINS",
+            refusals.SERVICE_PLUGINS | {"ovn-router", "port_forwarding", "qos", "trunk"},
+        )
+        patch.setattr(refusals, "EXTENSION_DRIVERS", refusals.EXTENSION_DRIVERS | {"qos"})
+        running = Neutron(database, ovn)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def world(neutron: Neutron) -> World:
+    return World(neutron)
