@@ -16,6 +16,8 @@ from neutron.common.ovn import utils as ovn_utils
 from neutron.db import segments_db
 from neutron_lib import constants
 from neutron_lib import exceptions as n_exc
+from neutron_lib.plugins import constants as plugin_constants
+from neutron_lib.plugins import directory
 
 Dict = typing.Mapping[str, typing.Any]
 
@@ -52,6 +54,7 @@ class Port:
     """Virtual ports that this one is a parent of: id to virtual address."""
     metadata_ips: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Subnet id to the metadata port's address; read only for ports with DHCP options."""
+    policy: Dict | None = None  #: the QoS policy that holds for it, with its ``rules``
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +147,18 @@ def read_port(plugin: typing.Any, context: typing.Any, port_id: str, *, metadata
         virtual_parents=parents,
         virtual_children={} if virtual_ip else _virtual_children(plugin, context, port),
         metadata_ips=metadata_addresses(plugin, context, network["id"]) if special else {},
+        policy=qos_policy(context, port),
     )
+
+
+def qos_policy(context: typing.Any, resource: Dict) -> Dict | None:
+    """Return the QoS policy that holds for a resource: its own, else its network's."""
+    policy_id = resource.get("qos_policy_id") or resource.get("qos_network_policy_id")
+    qos = directory.get_plugin(plugin_constants.QOS)
+    if not policy_id or qos is None:
+        return None
+    policy: Dict = qos.get_policy(context, policy_id)
+    return policy
 
 
 def virtual_parents(

@@ -37,6 +37,8 @@ class OvnSettings:
     activation_strategy: str = ""
     distributed_floating_ips: bool = False
     stateless_nat: str = "false"
+    nested_snat: bool = False  #: one rule for whatever leaves a router, not one a network
+    mac_age_threshold: str = "0"
     mcast_flood_broken: bool = False  #: of the connected Northbound's schema
 
 
@@ -63,5 +65,7 @@ def from_config(*, mcast_flood_broken: bool) -> OvnSettings:
         activation_strategy=ovn_conf.get_ovn_lm_activation_strategy() or "",
         distributed_floating_ips=ovn_conf.is_ovn_distributed_floating_ip(),
         stateless_nat=str(ovn_conf.is_stateless_nat_enabled()).lower(),
+        nested_snat=ovn_conf.is_ovn_router_indirect_snat_enabled(),
+        mac_age_threshold=str(ovn_conf.get_ovn_mac_binding_age_threshold()),
         mcast_flood_broken=mcast_flood_broken,
     )

@@ -8,7 +8,7 @@ import typing
 from neutron.common.ovn import constants as ovn_const
 
 from networking_workflow.drivers.ovn import compare, facts, observe
-from networking_workflow.drivers.ovn.apply import subnets
+from networking_workflow.drivers.ovn.apply import qos, subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
 
@@ -21,6 +21,7 @@ def apply(work: apply_work.Work) -> None:
     if work.settings.metadata_enabled:
         # A port of its own, so a workflow of its own; makes none if there is one.
         work.client.create_metadata_port(work.context, known.network)
+    qos.apply_network(work, known.network)
     work.bump_revision(known.network, ovn_const.TYPE_NETWORKS)
 
 

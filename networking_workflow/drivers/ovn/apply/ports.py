@@ -12,10 +12,11 @@ from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from neutron_lib import constants
 
 from networking_workflow.drivers.ovn import facts, observe
-from networking_workflow.drivers.ovn.apply import drop_group, subnets
+from networking_workflow.drivers.ovn.apply import drop_group, qos, subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
 from networking_workflow.drivers.ovn.expect import ports as expect_ports
+from networking_workflow.drivers.ovn.expect import qos as expect_qos
 from networking_workflow.drivers.ovn.expect import security_groups as expect_groups
 from networking_workflow.model import errors
 
@@ -50,6 +51,7 @@ def delete(work: apply_work.Work) -> None:
         work.client.delete_port(work.context, port_id)
         work.connections.catch_up(work.pair)
     _remove_rest(work, port_id)
+    qos.remove(work, port_id)
     work.forget_revision(port_id, ovn_const.TYPE_PORTS)
 
 
@@ -133,6 +135,7 @@ def _write(work: apply_work.Work, known: facts.Port, found: apply_work.Differenc
         work.connections.catch_up(work.pair)
     _write_port_groups(work, known)
     _write_own_dhcp(work, known)
+    _write_qos(work, known)
     with work.nb.transaction(check_error=True) as txn:
         for child, virtual_ip in known.virtual_children.items():
             txn.add(
@@ -174,6 +177,14 @@ def _write_own_dhcp(work: apply_work.Work, known: facts.Port) -> None:
         for one in observe.own_dhcp_rows(work.nb, known.port["id"]):
             if observe.dhcp_name(one) not in names:
                 txn.add(work.nb.delete_dhcp_options(one.uuid))
+
+
+def _write_qos(work: apply_work.Work, known: facts.Port) -> None:
+    """Write QoS rows and rates: stock does at a change of the policy only."""
+    qos.write(work, expect_ports.rows(known, work.settings))
+    if expect_ports.has_qos(known.port) and not expect_ports.is_router_port(known.port):
+        options = expect_qos.port_options(known.port, known.network, known.policy)
+        qos.write_options(work, known.port["id"], options)
 
 
 def _tell_neutron(work: apply_work.Work, port: facts.Dict) -> None:

@@ -9,7 +9,7 @@ import typing
 from neutron.db import ovn_revision_numbers_db as revisions
 
 from networking_workflow.drivers import protocol
-from networking_workflow.drivers.ovn import compare, observe
+from networking_workflow.drivers.ovn import compare, observe, observe_nat
 from networking_workflow.drivers.ovn import connections as ovn_connections
 from networking_workflow.drivers.ovn import settings as ovn_settings
 from networking_workflow.model import errors
@@ -113,4 +113,8 @@ def record(nb: typing.Any, place: compare.Place) -> typing.Any:
         subnet_id = name.split("/")[0]
         rows = [one for one in observe.dhcp_rows(nb, subnet_id) if observe.dhcp_name(one) == name]
         return observe.in_use(rows).uuid
+    if table == "NAT":
+        return observe_nat.nat_rows(nb, name)[0].uuid
+    if table == "Load_Balancer":
+        return observe_nat.balancers_named(nb, name)[0].uuid
     return nb.lookup(table, name).uuid

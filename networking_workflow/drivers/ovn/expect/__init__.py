@@ -18,12 +18,16 @@ Logical_Switch_Port     ``external_ids:neutron:port_fip``                floatin
 Logical_Switch_Port     ``ha_chassis_group``                             API event threads (chassis)
 Logical_Switch_Port     ``type``, ``addresses``, ``options`` of router   router interfaces
                         ports
-Logical_Switch_Port     ``options:qos_*``                                QoS policies
+Logical_Switch_Port     ``options:qos_*`` without Neutron's QoS plugin   operators
 Logical_Switch          ``acls``, ``qos_rules``, ``load_balancer``,      QoS, load balancers,
                         ``forwarding_groups``, other keys of             operators
                         ``other_config`` and ``external_ids``
 DHCP_Options            ``options:server_mac`` (v4) and ``server_id``    who made the row: random
                         (v6) beyond being an Ethernet address
+NAT                     ``external_mac`` while the port is down: of a    API event threads (port up)
+                        distributed floating IP
+NAT                     ``allowed_ext_ips``, ``exempted_ext_ips``,       operators
+                        ``external_port_range``
 ACL                     ``log``, ``name``, ``severity``, ``meter``,      packet logging
                         ``label``, and ACLs without a rule id
 ======================  ===============================================  ===========================

@@ -15,12 +15,13 @@ from networking_workflow.drivers.ovn.expect import (
     binding,
     dhcp,
     networks,
+    qos,
     security_groups,
     subnets,
 )
 
 DROP_GROUP = ovn_const.OVN_DROP_PORT_GROUP_NAME
-#: Set by QoS policies, which are not part of the port's rows.
+#: Set by QoS policies; somebody else's without the extension.
 QOS_OPTIONS = frozenset({"qos_max_rate", "qos_burst", "qos_min_rate"})
 
 
@@ -48,10 +49,19 @@ def rows(known: facts.Port, options: settings.OvnSettings) -> tuple[compare.Row,
         name=known.port["id"],
         columns={
             **_common_columns(known, links),
-            **({} if _is_router_port(known.port) else _plain_columns(known, links, options)),
+            **({} if is_router_port(known.port) else _plain_columns(known, links, options)),
         },
     )
-    return (row, *links.own, *_virtual_children(known))
+    return (row, *links.own, *_virtual_children(known), *_qos_rows(known))
+
+
+def has_qos(port: facts.Dict) -> bool:
+    """Return whether QoS policies are in use at all."""
+    return "qos_policy_id" in port
+
+
+def _qos_rows(known: facts.Port) -> tuple[compare.Row, ...]:
+    return qos.port_rows(known.port, known.network, known.policy) if has_qos(known.port) else ()
 
 
 def port_groups(port: facts.Dict) -> frozenset[str]:
@@ -111,10 +121,14 @@ def _plain_columns(
         wanted["virtual-parents"] = ",".join(sorted(known.virtual_parents))
     if options.mcast_flood_broken and kind not in ("vtep", "localport", "router"):
         wanted["mcast_flood_reports"] = "true"
+    foreign = QOS_OPTIONS
+    if has_qos(known.port):
+        wanted |= qos.port_options(known.port, known.network, known.policy)
+        foreign = frozenset()
     return {
         "type": kind,
         "addresses": _addresses(known.port, kind, dhcp_linked=bool(links.v4 or links.v6)),
-        "options": compare.Keys(wanted=wanted, closed=True, foreign=QOS_OPTIONS),
+        "options": compare.Keys(wanted=wanted, closed=True, foreign=foreign),
     }
 
 
@@ -221,7 +235,8 @@ def _trusted(port: facts.Dict) -> bool:
     return bool(ovn_utils.is_lsp_trusted(port))
 
 
-def _is_router_port(port: facts.Dict) -> bool:
+def is_router_port(port: facts.Dict) -> bool:
+    """Return whether a router's workflow answers for the most of the port's row."""
     return port.get("device_owner") in constants.ROUTER_PORT_OWNERS
 
 
