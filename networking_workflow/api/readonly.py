@@ -14,6 +14,9 @@ from networking_workflow.api import fields
 
 _READ = {"Allow": "GET"}
 
+#: Methods that Neutron has no route for at a collection: it would answer with 404.
+_NO_ROUTE = {"update": "PUT", "delete": "DELETE"}
+
 
 class ReadOnlyController(base.Controller):
     """Neutron's controller without its writing half.
@@ -39,5 +42,8 @@ def extension(
         plugin, collection, member, attributes, allow_pagination=True, allow_sorting=True
     )
     return extensions.ResourceExtension(
-        collection, resource.Resource(controller, faults.FAULT_MAP), attr_map=attributes
+        collection,
+        resource.Resource(controller, faults.FAULT_MAP),
+        attr_map=attributes,
+        collection_methods=_NO_ROUTE,
     )

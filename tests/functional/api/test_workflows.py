@@ -242,8 +242,8 @@ def test_nobody_writes(neutron: clients.Neutron, seeded: seed.Seed, collection: 
         assert client.status("POST", f"/{collection}", {member: {"name": "x"}}) == 405
         assert client.status("PUT", f"/{collection}/{workflow}", {member: {"name": "x"}}) == 405
         assert client.status("DELETE", f"/{collection}/{workflow}") == 405
-        assert client.status("DELETE", f"/{collection}") < 500
-        assert client.status("PUT", f"/{collection}", {member: {}}) < 500
+        assert client.status("DELETE", f"/{collection}") == 405
+        assert client.status("PUT", f"/{collection}", {member: {}}) == 405
 
 
 def test_the_extension_is_listed(neutron: clients.Neutron) -> None:
