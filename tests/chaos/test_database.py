@@ -1,17 +1,24 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""The database server goes away under load and comes back."""
+"""The database server goes away under load and comes back, or is there and does not answer."""
 
 import collections.abc
 import functools
+import threading
 
 import pytest
 import requests
 
 from lab import client, databases
 from lab.databases import pool
+from networking_workflow.conductor import loop, settings
+from networking_workflow.journal import engine as journal_engine
+from networking_workflow.journal import journal
+from networking_workflow.plan import keys
+from tests.functional.conductor.cloud import Cloud, create_tables
 from tests.functional.promises import cloud as clouds
+from tests.unit.conductor.drivers import MemoryDriver
 from tests.waiting import wait_until
 
 
@@ -72,3 +79,37 @@ def test_database_server_restarted_under_load(database: pool.Database) -> None:
             for port, name in answered.items()
             if names[port] not in (name, f"{name}-renamed")
         } == {}
+
+
+def test_a_database_server_that_hangs_does_not_hang_a_conductor_for_ever() -> None:
+    with databases.MariaDB() as server:
+        (url,) = server.create_database("neutron")
+        cloud = Cloud(url)
+        create_tables(cloud.engine)
+        impatient = journal_engine.make_engine(f"{url}&read_timeout=2")
+        conductor = loop.Conductor(
+            journal.Journal(impatient),
+            [MemoryDriver()],
+            settings.ConductorSettings(workers=2, poll_s=3600.0, chores_s=3600.0, drain_s=60.0),
+            keys.keys_for,
+        )
+        conductor.start()
+        workflow = cloud.network()
+        conductor.hint([workflow])
+        cloud.comes_to(workflow, "SUCCESS")
+        wait_until(lambda: conductor.idle == 2, clouds.PATIENCE_S, "both workers to be idle")
+        process = server.node.process
+        assert process is not None
+        process.pause()
+        try:
+            conductor.hint(["anything"])
+            wait_until(lambda: conductor.idle == 1, clouds.PATIENCE_S, "one to look for work")
+            stopping = threading.Thread(target=conductor.stop)
+            stopping.start()
+            stopping.join(30)
+            assert not stopping.is_alive()
+        finally:
+            process.resume()
+            conductor.stop()
+            impatient.dispose()
+            cloud.close()
