@@ -94,9 +94,7 @@ def _apply(work: apply_work.Work, trunk: typing.Any) -> None:
         for port_id in sorted(subports):
             if observe.row(work.nb, expect_trunks.LSP, port_id) is None:
                 _missing(port_id, "subport's")
-        unlike = {
-            one.port_id for one in subports.values() if _differs(work, trunk.port_id, one)
-        }
+        unlike = {one.port_id for one in subports.values() if _differs(work, trunk.port_id, one)}
         _set(handler, trunk, unlike)
         rows = expect_trunks.rows(trunk.port_id, subports.values())
         apply_work.converge(
@@ -144,7 +142,8 @@ def _free(work: apply_work.Work, port_ids: typing.Iterable[str]) -> None:
 
     def write(found: apply_work.Differences) -> None:
         for name in sorted({one.name for one in found}):
-            work.nb.set_lswitch_port(lport_name=name, parent_name=[], tag=[], tag_request=[]).execute(
+            # The command writes ``tag`` as ``tag_request``.
+            work.nb.set_lswitch_port(lport_name=name, parent_name=[], tag=[]).execute(
                 check_error=True
             )
 

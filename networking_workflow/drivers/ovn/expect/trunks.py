@@ -34,9 +34,7 @@ def rows(parent_id: str, subports: typing.Iterable[Subport]) -> tuple[compare.Ro
                 "parent_name": parent_id,
                 "tag_request": subport.tag,
                 "external_ids": compare.Keys(
-                    wanted={
-                        ovn_const.OVN_DEVICE_OWNER_EXT_ID_KEY: trunk_const.TRUNK_SUBPORT_OWNER
-                    }
+                    wanted={ovn_const.OVN_DEVICE_OWNER_EXT_ID_KEY: trunk_const.TRUNK_SUBPORT_OWNER}
                 ),
             },
         )
