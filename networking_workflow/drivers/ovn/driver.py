@@ -15,10 +15,16 @@ from networking_workflow.drivers.ovn import connections, seams, settings
 from networking_workflow.drivers.ovn import errors as ovn_errors
 from networking_workflow.drivers.ovn.apply import (
     address_groups,
+    floatingips,
     networks,
+    port_forwardings,
     ports,
+    qos,
+    router_interfaces,
+    routers,
     security_groups,
     subnets,
+    trunks,
 )
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.model import errors, states
@@ -34,10 +40,25 @@ _KINDS: dict[str, tuple[_Call, _Call]] = {
     "security_group": (security_groups.apply, security_groups.delete),
     "security_group_rule": (security_groups.apply_rule, security_groups.delete_rule),
     "address_group": (address_groups.apply, address_groups.delete),
+    "floatingip": (floatingips.apply, floatingips.delete),
+    "port_forwarding": (port_forwardings.apply, port_forwardings.delete),
+    "qos_policy": (qos.apply, qos.delete),
+    "router": (routers.apply, routers.delete),
+    "router_interface": (router_interfaces.apply, router_interfaces.delete),
+    "trunk": (trunks.apply, trunks.delete),
+    "subport": (trunks.apply_subport, trunks.delete_subport),
 }
 
-#: How the plugin is asked whether a row is still there.
-_GETTERS = {kind: f"get_{kind}" for kind in _KINDS}
+#: How it is asked whether a row is still there, for kinds that are not the core plugin's.
+_ROWS: dict[str, _Call] = {
+    "floatingip": floatingips.require_row,
+    "port_forwarding": port_forwardings.require_row,
+    "qos_policy": qos.require_row,
+    "router": routers.require_row,
+    "router_interface": router_interfaces.require_row,
+    "trunk": trunks.require_row,
+    "subport": trunks.require_subport_row,
+}
 
 _FILTERING = frozenset({"security_group", "security_group_rule", "address_group"})
 
@@ -117,7 +138,7 @@ class OvnDriver:
         """
         target = work.target
         try:
-            getattr(work.plugin, _GETTERS[target.resource_type])(work.context, target.resource_id)
+            _ROWS.get(target.resource_type, _require_core_row)(work)
         except n_exc.NotFound:
             LOG.info("%s %s is gone from the database", target.resource_type, target.resource_id)
             try:
@@ -132,3 +153,8 @@ class OvnDriver:
         if isinstance(understood, errors.BackendUnreachable):
             self._connections.drop(pair)
         return understood
+
+
+def _require_core_row(work: apply_work.Work) -> None:
+    getter = getattr(work.plugin, f"get_{work.target.resource_type}")
+    getter(work.context, work.target.resource_id)

@@ -13,7 +13,7 @@ from neutron.common.ovn import constants as ovn_const
 from ovs.db import data as ovs_data
 from ovs.db import types as ovs_types
 
-from networking_workflow.drivers.ovn import compare
+from networking_workflow.drivers.ovn import compare, observe_l3, observe_nat
 
 _RULE_ID = ovn_const.OVN_SG_RULE_EXT_ID_KEY
 _GROUP_ID = ovn_const.OVN_SG_EXT_ID_KEY
@@ -214,4 +214,9 @@ _READERS: dict[str, typing.Callable[[typing.Any, compare.Row], Columns | None]] 
     "Port_Group": _port_group,
     "ACL": _acl,
     "Address_Set": _address_set,
+    "NAT": observe_nat.nat,
+    "Load_Balancer": observe_nat.load_balancer,
+    "QoS": observe_nat.qos,
+    "Logical_Router": observe_l3.logical_router,
+    "Logical_Router_Port": observe_l3.logical_router_port,
 }
