@@ -11,10 +11,12 @@ import sys
 import pytest
 import requests
 import sqlalchemy as sa
+from oslo_config import cfg
 
 from lab import neutron
 from lab.databases import pool
 from lab.neutron import schema
+from networking_workflow.cmd import assembly
 from networking_workflow.drivers.fabric import server
 from networking_workflow.journal import schema as journal_schema
 from networking_workflow.journal import tables
@@ -116,6 +118,31 @@ def test_a_worker_forked_later_starts_its_own_conductor_at_its_first_commit(data
         process.stdin.close()
     assert process.returncode == 0
     assert sorted(conductors(database)) == sorted((pid, "STOPPED") for pid in pids)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "of_the_journal", "of_neutron"),
+    [
+        ("galera", "", 1, 1),
+        ("galera", "mysql_wsrep_sync_wait = 0", 1, 0),
+        ("mariadb", "", 0, None),
+    ],
+)
+def test_on_galera_alone_reads_wait_for_the_other_nodes(
+    database_pool, tmp_path, kind, written, of_the_journal, of_neutron
+):
+    url = database_pool.create(kind).url
+    (tmp_path / "neutron.conf").write_text(f"[database]\nconnection = {url}\n{written}\n")
+    conf = cfg.ConfigOpts()
+    conf(["--config-file", str(tmp_path / "neutron.conf")])
+    engine = assembly.database(conf, workers=1)
+    try:
+        assembly.read_causally(conf, engine)
+        with engine.connect() as connection:
+            found = connection.exec_driver_sql("SELECT @@SESSION.wsrep_sync_wait").scalar()
+    finally:
+        engine.dispose()
+    assert (found, conf.database.mysql_wsrep_sync_wait) == (of_the_journal, of_neutron)
 
 
 @pytest.mark.parametrize(
