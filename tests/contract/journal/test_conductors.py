@@ -131,6 +131,7 @@ FENCED: dict[str, collections.abc.Callable[[journals.Journal, workflows.Claim], 
         applied={"ovn": {}},
     ),
     "succeed": lambda journal, claim: journal.succeed(claim, (), {"ovn": {}}),
+    "succeed_unmanaged": lambda journal, claim: journal.succeed_unmanaged(claim),
     "fail": lambda journal, claim: journal.fail(claim, FAILURE),
     "retry_later": lambda journal, claim: journal.retry_later(
         claim, FAILURE, delay_s=1.0, spend_attempt=True

@@ -46,6 +46,7 @@ def test_values_reach_the_conductor(tmp_path: pathlib.Path) -> None:
         ("lease_s = 1", "a number of seconds from 3 to 3600"),
         ("poll_s = soon", "a number of seconds from 0.5 to 60"),
         ("attempts = 0", "a whole number from 1 to 1000"),
+        ("max_delay_s = 0", "a number of seconds from 0.1 to 86400"),
         ("ovsdb_timeout_s = 0", "a whole number of seconds from 1 to 600"),
     ],
 )
