@@ -12,13 +12,17 @@ import typing
 
 from networking_workflow.model import errors
 
-#: Service plugins that program no backend.
+#: Service plugins that program no backend, or all of whose backend work is workflows: routers and
+#: port forwardings of OVN, QoS.
 SERVICE_PLUGINS = frozenset(
     {
         "auto_allocate",
         "flavors",
         "network_ip_availability",
         "network_segment_range",
+        "ovn-router",
+        "port_forwarding",
+        "qos",
         "revisions",
         "tag",
         "timestamp",
@@ -39,6 +43,7 @@ EXTENSION_DRIVERS = frozenset(
         "port_numa_affinity_policy",
         "port_security",
         "port_trusted",
+        "qos",
         "subnet_dns_publish_fixed_ip",
         "tag_ports_during_bulk_creation",
         "uplink_status_propagation",

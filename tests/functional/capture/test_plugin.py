@@ -54,7 +54,7 @@ def test_ports_come_sorted(neutron):
     ("group", "option", "value"),
     [
         ("DEFAULT", "service_plugins", ["trunk"]),
-        ("ml2", "extension_drivers", ["port_security", "qos"]),
+        ("ml2", "extension_drivers", ["port_security", "testdb"]),
         ("ml2", "mechanism_drivers", ["openvswitch"]),
     ],
 )

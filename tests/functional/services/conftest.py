@@ -30,13 +30,8 @@ def neutron(
     with pool.engine(database.url) as made:
         inprocess.tables_of(made)
     with pytest.MonkeyPatch.context() as patch:
-        # Capture knows more kinds than drivers do: what is still refused is let in here.
-        patch.setattr(
-            refusals,
-            "SERVICE_PLUGINS",
-            refusals.SERVICE_PLUGINS | {"ovn-router", "port_forwarding", "qos", "trunk"},
-        )
-        patch.setattr(refusals, "EXTENSION_DRIVERS", refusals.EXTENSION_DRIVERS | {"qos"})
+        # Capture knows one kind more than drivers do: trunks, which are still refused.
+        patch.setattr(refusals, "SERVICE_PLUGINS", refusals.SERVICE_PLUGINS | {"trunk"})
         running = Neutron(database, ovn)
         yield running
         running.close()

@@ -3,6 +3,10 @@
 
 """Plugins whose backend work is not covered are refused by name."""
 
+import importlib.metadata
+import pathlib
+import re
+
 import pytest
 
 from networking_workflow.capture import plugin, refusals
@@ -27,14 +31,25 @@ def test_what_programs_no_backend_is_accepted():
     )
 
 
+def test_what_becomes_workflows_is_accepted():
+    refuse(
+        service_plugins=[
+            "ovn-router",
+            "port_forwarding",
+            "neutron.services.qos.qos_plugin.QoSPlugin",
+        ],
+        extension_drivers=["qos"],
+    )
+
+
 @pytest.mark.parametrize(
     ("option", "name"),
     [
-        ("service_plugins", "ovn-router"),
+        ("service_plugins", "router"),
         ("service_plugins", "trunk"),
-        ("service_plugins", "neutron.services.qos.qos_plugin.QoSPlugin"),
+        ("service_plugins", "neutron.services.logapi.logging_plugin.LoggingPlugin"),
         ("service_plugins", "some.third.party.Plugin"),
-        ("extension_drivers", "qos"),
+        ("extension_drivers", "testdb"),
         ("mechanism_drivers", "openvswitch"),
         ("mechanism_drivers", "l2population"),
     ],
@@ -46,9 +61,9 @@ def test_uncovered_plugin_is_refused_by_name(option, name):
 
 def test_every_uncovered_name_is_told_at_once():
     with pytest.raises(errors.ConfigurationError) as raised:
-        refuse(service_plugins=["trunk", "tag", "qos"], mechanism_drivers=["openvswitch"])
+        refuse(service_plugins=["trunk", "tag", "metering"], mechanism_drivers=["openvswitch"])
     text = str(raised.value)
-    assert "'trunk'" in text and "'qos'" in text and "'openvswitch'" in text
+    assert "'trunk'" in text and "'metering'" in text and "'openvswitch'" in text
     assert "'tag'" not in text
     assert "core_plugin = ml2" in text
 
@@ -58,3 +73,17 @@ def test_refused_start_ends_with_the_error_in_words(capsys):
         plugin.exit_on_error(lambda: refuse(service_plugins=["trunk"]))
     assert raised.value.code == plugin.EXIT_REFUSED
     assert "'trunk'" in capsys.readouterr().err
+
+
+def listed(heading):
+    """Return the service plugins in the table of ``docs/support.md`` below a heading."""
+    page = pathlib.Path(__file__).parents[3] / "docs" / "support.md"
+    section = page.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE))
+
+
+def test_every_service_plugin_of_neutron_is_documented_as_covered_or_refused():
+    neutron = importlib.metadata.distribution("neutron").entry_points
+    names = {entry.name for entry in neutron.select(group="neutron.service_plugins")}
+    assert listed("Covered") == refusals.SERVICE_PLUGINS
+    assert listed("Refused") == names - refusals.SERVICE_PLUGINS

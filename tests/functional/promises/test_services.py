@@ -1,0 +1,128 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Routers and what hangs on them, from the API through the conductor to OVN, on MariaDB."""
+
+import collections.abc
+import contextlib
+import typing
+
+import pytest
+
+from lab import neutron
+from lab import ovn as lab_ovn
+from lab.databases import pool
+from lab.neutron import schema
+from tests.functional.promises import cloud as clouds
+
+#: Northbound tables that the service plugins' kinds are made of.
+TABLES = ("Logical_Router", "Logical_Router_Port", "NAT", "Load_Balancer", "QoS")
+
+
+@pytest.fixture(scope="module")
+def cloud(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
+    with contextlib.ExitStack() as stack:
+        ovn = stack.enter_context(lab_ovn.OvnCentral())
+        ovn.add_chassis("chassis-1", "compute-1")
+        database = stack.enter_context(database_pool.blank("mariadb"))
+        schema.create(database)
+        profile = neutron.Profile(
+            database_url=database.url,
+            core_plugin="ml2_workflow",
+            mechanism_drivers=("ovn",),
+            service_plugins=("ovn-router", "qos", "port_forwarding"),
+            extension_drivers=("port_security", "qos"),
+            ovn=ovn,
+            workflow=clouds.TAKE_OVER,
+            tenants=True,
+        )
+        deployment = stack.enter_context(neutron.Deployment(profile))
+        running = clouds.Cloud(deployment, stack, None)
+        running.add_api()
+        yield running
+
+
+def count(cloud: clouds.Cloud) -> dict[str, int]:
+    """Return how many rows each of the tables has."""
+    return {
+        table: len(cloud.ovn.nbctl("--bare", "--columns=_uuid", "list", table).split())
+        for table in TABLES
+    }
+
+
+class Caller:
+    """Calls of the API, each of which must succeed."""
+
+    def __init__(self, cloud: clouds.Cloud) -> None:
+        self._client = cloud.client()
+
+    def call(self, method: str, path: str, **body: typing.Any) -> typing.Any:
+        answer = self._client.call(method, f"/{path}", body or None)
+        assert answer.status in (200, 201, 204), answer
+        return answer.body
+
+    def make(self, path: str, member: str, **values: typing.Any) -> clouds.Json:
+        made: clouds.Json = self.call("POST", path, **{member: values})[member]
+        return made
+
+    def change(self, path: str, member: str, **values: typing.Any) -> None:
+        self.call("PUT", path, **{member: values})
+
+
+def test_routed_cloud_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -> None:
+    admin, api = cloud.client(), Caller(cloud)
+    external = admin.create("networks", name="external", **{"router:external": True})
+    admin.create("subnets", network_id=external["id"], ip_version=4, cidr="203.0.113.0/24")
+    network = admin.create("networks", name="inner")
+    subnet = admin.create("subnets", network_id=network["id"], ip_version=4, cidr="10.0.0.0/24")
+    policy = f"qos/policies/{api.make('qos/policies', 'policy', name='slow')['id']}"
+    rules = f"{policy}/bandwidth_limit_rules"
+    rule = f"{rules}/{api.make(rules, 'bandwidth_limit_rule', max_kbps=1000)['id']}"
+    port = admin.create("ports", network_id=network["id"], qos_policy_id=policy.rpartition("/")[2])
+    gateway = {"network_id": external["id"]}
+    router = f"routers/{admin.create('routers', external_gateway_info=gateway)['id']}"
+    api.call("PUT", f"{router}/add_router_interface", subnet_id=subnet["id"])
+    at_port = {"floating_network_id": external["id"], "port_id": port["id"]}
+    address = f"floatingips/{admin.create('floatingips', **at_port)['id']}"
+    shared = admin.create("floatingips", floating_network_id=external["id"])["id"]
+    forwardings = f"floatingips/{shared}/port_forwardings"
+    second = admin.create("ports", network_id=network["id"])
+    forwarding = api.make(
+        forwardings,
+        "port_forwarding",
+        internal_port_id=second["id"],
+        internal_ip_address=second["fixed_ips"][0]["ip_address"],
+        internal_port=22,
+        external_port=2222,
+        protocol="tcp",
+    )
+    cloud.settles()
+    assert cloud.failed() == []
+    assert count(cloud) == {
+        "Logical_Router": 1,
+        "Logical_Router_Port": 2,
+        "NAT": 2,  # the router's own, and the floating IP
+        "Load_Balancer": 1,
+        "QoS": 1,
+    }
+    for path, member in ((router, "router"), (address, "floatingip"), (policy, "policy")):
+        assert api.call("GET", path)[member]["sync_state"] == "SYNCED"
+    assert api.call("GET", address)["floatingip"]["status"] == "ACTIVE"
+
+    api.change(rule, "bandwidth_limit_rule", max_kbps=2000)
+    api.change(address, "floatingip", port_id=None)
+    api.change(router, "router", external_gateway_info={**gateway, "enable_snat": False})
+    cloud.settles()
+    assert cloud.failed() == []
+    assert count(cloud)["NAT"] == 0
+    assert "rate=2000" in cloud.ovn.nbctl("--bare", "--columns=bandwidth", "list", "QoS")
+    assert api.call("GET", address)["floatingip"]["status"] == "DOWN"
+
+    for path in (f"{forwardings}/{forwarding['id']}", f"floatingips/{shared}", address):
+        api.call("DELETE", path)
+    api.call("PUT", f"{router}/remove_router_interface", subnet_id=subnet["id"])
+    for path in (router, f"ports/{port['id']}", policy):
+        api.call("DELETE", path)
+    cloud.settles()
+    assert cloud.failed() == []
+    assert count(cloud) == dict.fromkeys(TABLES, 0)
