@@ -47,6 +47,8 @@ def start(
         database_url=database.url,
         core_plugin="ml2_workflow",
         mechanism_drivers=("ovn",),
+        service_plugins=("ovn-router", "port_forwarding", "qos"),
+        extension_drivers=("port_security", "qos"),
         ovn=central,
         workflow={"conductor": "embedded"},
         tenants=identity is not None,

@@ -26,7 +26,7 @@ class Change:
     """One call, and the newest workflow of its resource."""
 
     label: str
-    collection: str  #: for example ``ports``
+    collection: str  #: for example ``ports``, or a path: ``qos/policies``; "": shows no state
     resource_id: str
     api_ms: float
     workflow_id: str = ""
@@ -67,6 +67,15 @@ class Tenant:
         answer.raise_for_status()
         return answer.json()
 
+    def post(self, path: str, body: typing.Any) -> typing.Any:
+        """Return the body of one POST below ``/v2.0``.
+
+        :raises requests.HTTPError: if the API refuses it.
+        """
+        answer: requests.Response = self.network.post(path, json=body)
+        answer.raise_for_status()
+        return answer.json()
+
     def refresh(self, changes: typing.Iterable[Change]) -> bool:
         """Ask the API where each change stands; return whether all have settled."""
         changes = list(changes)
@@ -77,10 +86,9 @@ class Tenant:
         newest = {workflow["resource_id"]: workflow for workflow in workflows}
         states: dict[str, dict[str, str]] = {}
         for change in changes:
-            if change.collection not in states:
-                rows = self.get(f"/{change.collection}?fields=id&fields=sync_state")[
-                    change.collection
-                ]
+            if change.collection and change.collection not in states:
+                kind = change.collection.rpartition("/")[2]
+                rows = self.get(f"/{change.collection}?fields=id&fields=sync_state")[kind]
                 states[change.collection] = {row["id"]: row["sync_state"] for row in rows}
             workflow = newest.get(change.resource_id)
             if workflow is None:
@@ -91,7 +99,8 @@ class Tenant:
                 for task in tasks
                 if task["workflow_id"] == workflow["id"]
             ]
-            change.sync_state = states[change.collection].get(change.resource_id, GONE)
+            if change.collection:
+                change.sync_state = states[change.collection].get(change.resource_id, GONE)
         return all(change.settled for change in changes)
 
     def unfinished(self) -> list[dict[str, typing.Any]]:

@@ -11,7 +11,7 @@ import dataclasses
 import ipaddress
 import typing
 
-from lab.demo import northbound
+from lab.demo import northbound, routing
 
 Resource = dict[str, typing.Any]
 
@@ -29,6 +29,14 @@ class Cloud:
     subnets: list[Resource]
     ports: list[Resource]
     security_groups: list[Resource]
+    routers: list[Resource] = dataclasses.field(default_factory=list)
+    floatingips: list[Resource] = dataclasses.field(default_factory=list)
+    policies: list[Resource] = dataclasses.field(default_factory=list)
+
+    @property
+    def switch_ports(self) -> list[Resource]:
+        """Return the ports that OVN has a row for: those of floating IPs are addresses only."""
+        return [port for port in self.ports if port["device_owner"] != routing.FLOATING_OWNER]
 
 
 @dataclasses.dataclass
@@ -57,12 +65,13 @@ def compare(cloud: Cloud, nb: northbound.Northbound) -> Comparison:
         _network(result, network, cloud, nb)
     for subnet in cloud.subnets:
         _subnet(result, subnet, cloud, nb)
-    for port in cloud.ports:
+    for port in cloud.switch_ports:
         _port(result, port, cloud, nb)
     for group in cloud.security_groups:
         _group(result, group, cloud, nb)
     _drop_group(result, cloud, nb)
     _nothing_else(result, cloud, nb)
+    routing.compare(result, cloud, nb)
     return result
 
 
@@ -82,7 +91,7 @@ def _network(
         nb.tables["Logical_Switch_Port"][row]["name"] for row in northbound.as_set(switch["ports"])
     }
     ports = {name for name in ports if not name.startswith("provnet-")}
-    expected = {port["id"] for port in cloud.ports if port["network_id"] == network["id"]}
+    expected = {port["id"] for port in cloud.switch_ports if port["network_id"] == network["id"]}
     result.check(f"{what}: ports", expected, ports)
 
 
@@ -162,16 +171,18 @@ def _port(result: Comparison, port: Resource, cloud: Cloud, nb: northbound.North
     if row is None:
         return
     metadata = port["device_owner"] == METADATA_OWNER
+    routed = port["device_owner"] in (routing.GATEWAY_OWNER, routing.INTERFACE_OWNER)
     found = northbound.as_set(row["addresses"])
-    expected = {_addresses(port)}
-    if not metadata and not port["port_security_enabled"]:
+    expected = {"router"} if routed else {_addresses(port)}
+    if not metadata and not routed and not port["port_security_enabled"]:
         expected.add("unknown")
     result.check(f"{what}: addresses", frozenset(expected), found)
     result.check(
         f"{what}: port_security", _port_security(port), northbound.as_set(row["port_security"])
     )
     result.check(f"{what}: enabled", port["admin_state_up"], row["enabled"])
-    result.check(f"{what}: type", "localport" if metadata else "", row["type"])
+    kind = "localport" if metadata else "router" if routed else ""
+    result.check(f"{what}: type", kind, row["type"])
     result.check(f"{what}: name", port["name"], row["external_ids"].get("neutron:port_name"))
     profile = port["binding:profile"] or {}
     result.check(f"{what}: tag", profile.get("tag", frozenset()), row["tag"])
@@ -271,7 +282,7 @@ def _nothing_else(result: Comparison, cloud: Cloud, nb: northbound.Northbound) -
     """Nothing that was deleted in Neutron is left in OVN."""
     switches = {f"neutron-{network['id']}" for network in cloud.networks}
     result.check("switches", switches, {row["name"] for row in nb.rows("Logical_Switch")})
-    ports = {port["id"] for port in cloud.ports}
+    ports = {port["id"] for port in cloud.switch_ports}
     found = {row["name"] for row in nb.rows("Logical_Switch_Port")}
     found = {name for name in found if not name.startswith("provnet-")}
     result.check("switch ports", ports, found)

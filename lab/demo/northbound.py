@@ -9,7 +9,11 @@ import typing
 
 Row = dict[str, typing.Any]
 
-TABLES = ("Logical_Switch", "Logical_Switch_Port", "DHCP_Options", "Port_Group", "ACL")
+TABLES = (
+    *("Logical_Switch", "Logical_Switch_Port", "DHCP_Options", "Port_Group", "ACL"),
+    *("Logical_Router", "Logical_Router_Port", "Logical_Router_Static_Route", "NAT"),
+    *("Load_Balancer", "QoS"),
+)
 
 
 def _value(raw: typing.Any) -> typing.Any:

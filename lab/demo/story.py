@@ -187,8 +187,84 @@ class Story:
         self.port("web-2", "blue", "web", bound=True)
         self.port("db-1", "blue", "db", bound=False)
         self.port("db-2", "green", "db", bound=False)
+        self.route()
         self.normal_ms = [change.api_ms for change in self.since(mark)]
         self.converge(self.since(mark))
+
+    def route(self) -> None:
+        """Lead the cloud to the outside: a router, floating addresses, a limit."""
+        external = {
+            "is_router_external": True,
+            "provider_network_type": "vlan",
+            "provider_physical_network": "physnet1",
+        }
+        self.create("network", "outside", **external)
+        self.create(
+            "subnet",
+            "outside-v4",
+            network_id=self.made["outside"].id,
+            ip_version=4,
+            cidr="203.0.113.0/24",
+            enable_dhcp=False,
+        )
+        gateway = {"network_id": self.made["outside"].id}
+        self.create("router", "edge", external_gateway_info=gateway)
+        self.interface("edge", "blue-v4")
+        self.floating("web", port_id=self.made["web-1"].id)
+        self.floating("db")
+        self.forward("db", "db-1", 5432)
+        self.limit("slow", 2000)
+        policy = {"qos_policy_id": self.made["slow"].id}
+        self.update("port", "web-2", "a limit of 2 Mbit/s", **policy)
+
+    def interface(self, router: str, subnet: str) -> None:
+        """Join a subnet to a router; what is followed is the interface's port."""
+        added = {"subnet_id": self.made[subnet].id}
+
+        def call() -> Resource:
+            answer = self.network.add_interface_to_router(self.made[router].id, **added)
+            return self.network.get_port(answer["port_id"])
+
+        self.tenant.make(f"add interface of {subnet} to router {router}", "ports", call)
+
+    def floating(self, name: str, **body: typing.Any) -> None:
+        """Create a floating IP, at a port if one is given."""
+        self.made[f"floating {name}"] = self.tenant.make(
+            f"create floating IP {name}",
+            "floatingips",
+            lambda: self.network.create_ip(
+                floating_network_id=self.made["outside"].id,
+                project_id=client.PROJECT_ID,
+                description=name,
+                **body,
+            ),
+        )
+
+    def forward(self, name: str, port: str, number: int) -> None:
+        """Forward a TCP port of a floating IP; what is followed is the forwarding."""
+        inner = self.network.get_port(self.made[port].id)
+        self.tenant.make(
+            f"forward tcp/{number} of floating IP {name} to {port}",
+            "",
+            lambda: self.network.create_port_forwarding(
+                floatingip_id=self.made[f"floating {name}"].id,
+                internal_port_id=inner.id,
+                internal_ip_address=inner.fixed_ips[0]["ip_address"],
+                internal_port=number,
+                external_port=number,
+                protocol="tcp",
+            ),
+        )
+
+    def limit(self, name: str, kbps: int) -> None:
+        """Create a QoS policy with a limit to what its ports send."""
+        self.made[name] = self.tenant.make(
+            f"create QoS policy {name}",
+            "qos/policies",
+            lambda: self.network.create_qos_policy(name=name, project_id=client.PROJECT_ID),
+        )
+        rules = f"/qos/policies/{self.made[name].id}/bandwidth_limit_rules"
+        self.tenant.post(rules, {"bandwidth_limit_rule": {"max_kbps": kbps}})
 
     def port(
         self, name: str, network: str, group: str, *, bound: bool, **body: typing.Any
@@ -257,6 +333,15 @@ class Story:
             security_group_ids=[self.made["web"].id, self.made["cache"].id],
         )
         self.update("network", "green", "renamed", name="green-two")
+        route = {"destination": "198.51.100.0/24", "nexthop": "10.1.0.9"}
+        self.update("router", "edge", "a route", routes=[route])
+        self.tenant.make(
+            "move floating IP web to port web-2",
+            "floatingips",
+            lambda: self.network.update_ip(
+                self.made["floating web"].id, port_id=self.made["web-2"].id
+            ),
+        )
         self.delete("port", "db-2")
         rows = self.since(mark)
         self.until_explained(rows)
@@ -373,10 +458,8 @@ class Story:
             "Read with ovn-nbctl and compared field by field by code that shares nothing with the "
             "drivers.",
         )
-        cloud = compare.Cloud(
-            *(
-                self.tenant.get(f"/{kind}")[kind]
-                for kind in ("networks", "subnets", "ports", "security_groups")
-            )
-        )
+        kinds = ("networks", "subnets", "ports", "security_groups", "routers", "floatingips")
+        policies = self.tenant.get("/qos/policies")["policies"]
+        listed = {kind: self.tenant.get(f"/{kind}")[kind] for kind in kinds}
+        cloud = compare.Cloud(**listed, policies=policies)
         return compare.compare(cloud, northbound.read(self.ovn.nbctl))
