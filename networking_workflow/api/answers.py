@@ -11,6 +11,8 @@ import collections.abc
 import functools
 import typing
 
+from neutron_lib.plugins import constants
+
 from networking_workflow.api import sync_state
 from networking_workflow.capture import session
 
@@ -26,12 +28,32 @@ WRITES = (
     *("create_address_group", "update_address_group", "add_addresses", "remove_addresses"),
 )
 
+#: As :data:`WRITES`, of each service plugin. What answers with no resource is not here: an
+#: interface, a rule of a policy.
+SERVICE_WRITES: dict[str, tuple[str, ...]] = {
+    constants.L3: (
+        *("create_router", "update_router", "add_extraroutes", "remove_extraroutes"),
+        *("create_floatingip", "update_floatingip"),
+    ),
+    constants.QOS: ("create_policy", "update_policy"),
+    "trunk": ("create_trunk", "update_trunk", "add_subports", "remove_subports"),
+}
+
+#: Under which key member actions answer with the resource.
+_MEMBERS = ("address_group", "router")
+
 
 def answer_pending(plugin: _Plugin) -> _Plugin:
     """Wrap the writing methods of a core plugin's class; for use as a decorator."""
     for name in WRITES:
         setattr(plugin, name, _answering(getattr(plugin, name)))
     return plugin
+
+
+def service_answers_pending(kind: str, plugin: typing.Any) -> None:
+    """Wrap the writing methods of a service plugin, once it is loaded."""
+    for name in SERVICE_WRITES.get(kind, ()):
+        setattr(plugin, name, _answering(getattr(plugin, name)))
 
 
 def _answering(
@@ -58,7 +80,7 @@ def _resources(answer: typing.Any) -> collections.abc.Iterator[dict[str, typing.
         for one in answer:
             yield from _resources(one)
     elif isinstance(answer, dict):
-        yield answer.get("address_group", answer)
+        yield next((answer[name] for name in _MEMBERS if name in answer), answer)
 
 
 def _with_rules(

@@ -8,6 +8,7 @@ import typing
 from neutron.api import wsgi
 from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.db import utils as db_utils
+from neutron_lib.plugins import directory
 from oslo_config import cfg
 
 from networking_workflow.api import answers, startup, sync_state, tasks, workflows
@@ -35,6 +36,12 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         sync_state.install()
         super().__init__()
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
+
+    def service_plugins_loaded(self) -> None:
+        """Let what they answer say the state, too."""
+        super().service_plugins_loaded()
+        for kind, plugin in directory.get_plugins().items():
+            answers.service_answers_pending(kind, plugin)
 
     def _process_started(
         self,

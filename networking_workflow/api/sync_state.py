@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""``sync_state`` on networks, subnets, ports and the rest: does the backend hold what is shown?
+"""``sync_state`` on networks, routers and the rest: does the backend hold what is shown?
 
 It comes with the resource's StandardAttribute, as one column that a subquery fills: no list costs a
 statement more, and the many reads of one API call next to nothing. A join of the journal's row made
@@ -15,11 +15,18 @@ import typing
 import sqlalchemy as sa
 from neutron.db import models_v2
 from neutron.db.models import address_group as address_group_models
+from neutron.db.models import l3 as l3_models
 from neutron.db.models import securitygroup as security_group_models
+from neutron.db.qos import models as qos_models
 from neutron.objects import address_group as address_group_objects
+from neutron.objects import router as router_objects
 from neutron.objects import securitygroup as security_group_objects
 from neutron.objects import subnet as subnet_objects
+from neutron.objects import trunk as trunk_objects
+from neutron.objects.qos import policy as policy_objects
+from neutron.services.trunk import models as trunk_models
 from neutron_lib.db import model_query, resource_extend, standard_attr
+from neutron_lib.plugins import constants, directory
 from sqlalchemy import event, orm
 from sqlalchemy.orm import attributes as orm_attributes
 
@@ -35,6 +42,18 @@ MODELS: dict[str, type[typing.Any]] = {
     "security_groups": security_group_models.SecurityGroup,
     "security_group_rules": security_group_models.SecurityGroupRule,
     "address_groups": address_group_models.AddressGroup,
+    "routers": l3_models.Router,
+    "floatingips": l3_models.FloatingIP,
+    "policies": qos_models.QosPolicy,
+    "trunks": trunk_models.Trunk,
+}
+
+#: collection -> service plugin that has it; the core plugin has the others.
+SERVICES: dict[str, str] = {
+    "routers": constants.L3,
+    "floatingips": constants.L3,
+    "policies": constants.QOS,
+    "trunks": "trunk",
 }
 
 ATTRIBUTES: dict[str, fields.Attribute] = {
@@ -49,6 +68,9 @@ _OBJECTS = (
     security_group_objects.SecurityGroup,
     security_group_objects.SecurityGroupRule,
     address_group_objects.AddressGroup,
+    router_objects.FloatingIP,
+    policy_objects.QosPolicy,
+    trunk_objects.Trunk,
 )
 
 #: The row of a group; a rule that was made together with it has none of its own.
@@ -82,6 +104,15 @@ def install() -> None:
         )
     for object_class in _OBJECTS:
         object_class.add_extra_filter_name("sync_state")
+
+
+def gained() -> dict[str, dict[str, fields.Attribute]]:
+    """Return the attributes that each collection gains which this process serves."""
+    return {
+        collection: dict(ATTRIBUTES)
+        for collection in MODELS
+        if collection not in SERVICES or directory.get_plugin(SERVICES[collection])
+    }
 
 
 def _bring(model: type[typing.Any], name: str, criterion: sa.ColumnElement[bool]) -> None:

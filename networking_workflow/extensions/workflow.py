@@ -55,9 +55,9 @@ class Workflow(api_extensions.ExtensionDescriptor):  # type: ignore[misc]
         """Return the attributes of our collections, and those that other collections gain."""
         if version != "2.0":
             return {}
-        gained = {name: dict(sync_state.ATTRIBUTES) for name in sync_state.MODELS}
-        return gained | {module.COLLECTION: attributes for module, attributes in _COLLECTIONS}
+        own = {module.COLLECTION: attributes for module, attributes in _COLLECTIONS}
+        return sync_state.gained() | own
 
     def get_optional_extensions(self) -> typing.Sequence[str]:
         """Return what must have added its collections before ours are extended."""
-        return ["security-group", "address-group"]
+        return ["security-group", "address-group", "router", "qos", "trunk"]

@@ -19,6 +19,8 @@ class Neutron(cloud.Neutron):
     def profile(self) -> typing.Any:
         return dataclasses.replace(
             super().profile(),
+            core_plugin="ml2_workflow",
+            workflow={"conductor": "separate"},
             service_plugins=("ovn-router", "qos", "port_forwarding", "trunk"),
             extension_drivers=("port_security", "qos"),
             tenants=True,
