@@ -41,6 +41,11 @@ def l3_plugin() -> typing.Any:
     return directory.get_plugin(plugin_constants.L3)
 
 
+def forwarding_plugin() -> typing.Any:
+    """Return the port forwarding plugin; None if there is none."""
+    return directory.get_plugin(plugin_constants.PORTFORWARDING)
+
+
 def read_floatingip(
     plugin: typing.Any,
     context: typing.Any,
@@ -75,7 +80,7 @@ def read_floatingip(
 
 def read_forwardings(context: typing.Any, floatingip_id: str) -> tuple[facts.Dict, ...]:
     """Return the floating IP's port forwardings; none without that plugin."""
-    forwarding = directory.get_plugin(plugin_constants.PORTFORWARDING)
+    forwarding = forwarding_plugin()
     if forwarding is None:
         return ()
     return tuple(forwarding.get_floatingip_port_forwardings(context, floatingip_id))

@@ -10,7 +10,7 @@ import pytest
 from lab import ovn as lab_ovn
 from lab.databases import pool
 from tests.functional.capture import inprocess
-from tests.functional.ovn import cloud
+from tests.functional.ovn import cloud, routed
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +34,22 @@ def conductor(neutron: cloud.Neutron) -> collections.abc.Iterator[cloud.Conducto
     running = cloud.Conductor(neutron)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def stock(
+    database_pool: pool.Pool, ovn: lab_ovn.OvnCentral
+) -> collections.abc.Iterator[routed.World]:
+    """A routed cloud of stock's, for one module."""
+    running = routed.Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
+    driven = cloud.Conductor(running)
+    yield routed.World(running, driven)
+    driven.close()
+    running.close()
+
+
+@pytest.fixture
+def world(stock: routed.World, monkeypatch: pytest.MonkeyPatch) -> routed.World:
+    """The routed cloud, watching what the driver notices."""
+    routed.watch(stock, monkeypatch)
+    return stock

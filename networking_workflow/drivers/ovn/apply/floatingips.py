@@ -68,7 +68,8 @@ def remove(work: apply_work.Work, floatingip_id: str) -> None:
     ports: set[str] = set()
     for one in observe_nat.nat_rows(work.nb, floatingip_id):
         ports |= observe_nat.ports_with_address(work.nb, one.external_ip)
-    address = (work.target.snapshot or {}).get("floating_ip_address")
+    deleted = (work.target.snapshot or {}).get("deleted") or {}
+    address = deleted.get("floating_ip_address")
     if address:
         ports |= observe_nat.ports_with_address(work.nb, address)
     addresses = facts_nat.addresses_of(facts_nat.l3_plugin(), work.context, ports)

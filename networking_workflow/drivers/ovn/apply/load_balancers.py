@@ -5,7 +5,7 @@
 
 import typing
 
-from networking_workflow.drivers.ovn import compare, observe_nat
+from networking_workflow.drivers.ovn import compare, facts_nat, observe_nat
 from networking_workflow.drivers.ovn.apply import mend
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import port_forwardings as expect_forwardings
@@ -23,6 +23,24 @@ def strays(
     return tuple(
         compare.Row(table=_TABLE, name=name, columns={}, absent=True) for name in sorted(names)
     )
+
+
+def follow_interfaces(work: apply_work.Work, router_id: str) -> None:
+    """Make the load balancers of a router's floating IPs be where its interfaces are now."""
+    if facts_nat.forwarding_plugin() is None:
+        return
+    filters = {"router_id": [router_id]}
+    for one in facts_nat.l3_plugin().get_floatingips(work.context, filters=filters):
+        if one["port_id"]:
+            continue
+        known = facts_nat.read_floatingip(
+            work.plugin, work.context, one["id"], named_by=lambda _address: ()
+        )
+        _converge(work, expect_forwardings.rows(known))
+
+
+def _converge(work: apply_work.Work, rows: apply_work.Rows) -> None:
+    apply_work.converge(work, lambda: rows, lambda found: write(work, rows, found))
 
 
 def write(

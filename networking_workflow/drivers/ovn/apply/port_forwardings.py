@@ -42,8 +42,8 @@ def require_row(work: apply_work.Work) -> None:
 
 def _floatingip_id(work: apply_work.Work) -> str:
     """Return the floating IP, "" if nobody knows it: then its own workflow sees to the rest."""
-    known = (work.target.snapshot or {}).get("floatingip_id")
-    if known:
-        return str(known)
+    deleted = (work.target.snapshot or {}).get("deleted") or {}
+    if "floatingip_id" in deleted:
+        return str(deleted["floatingip_id"])
     found = pf_objects.PortForwarding.get_object(work.context, id=work.target.resource_id)
     return str(found.floatingip_id) if found else ""

@@ -9,7 +9,7 @@ from neutron_lib import exceptions as n_exc
 from neutron_lib.exceptions import l3 as l3_exc
 
 from networking_workflow.drivers.ovn import compare, facts_l3, observe
-from networking_workflow.drivers.ovn.apply import routers
+from networking_workflow.drivers.ovn.apply import load_balancers, routers
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import routers as expect_routers
 from networking_workflow.model import errors
@@ -35,6 +35,7 @@ def apply(work: apply_work.Work) -> None:
             "router", known.id, f"OVN does not have the interface's router {router}."
         )
     routers.converge(work, known, own)
+    load_balancers.follow_interfaces(work, known.id)
     work.bump_revision(own[0].port, ovn_const.TYPE_ROUTER_PORTS)
     work.bump_revision(known.router, ovn_const.TYPE_ROUTERS)
 
@@ -49,6 +50,7 @@ def delete(work: apply_work.Work) -> None:
     known = _router(work)
     if known is not None and _is_there(work, known):
         routers.converge(work, known, gone=[gone])
+        load_balancers.follow_interfaces(work, known.id)
         work.bump_revision(known.router, ovn_const.TYPE_ROUTERS)
     else:
         apply_work.converge(work, lambda: (gone,), lambda _found: _remove(work, name))

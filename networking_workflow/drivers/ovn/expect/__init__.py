@@ -32,7 +32,6 @@ ACL                     ``log``, ``name``, ``severity``, ``meter``,      packet 
                         ``label``, and ACLs without a rule id
 ======================  ===============================================  ===========================
 
-DNS records, QoS rules and router ports' own columns belong to plugins that a process with workflows
-refuses to load until they are covered (``capture.refusals``).
+DNS records are written by ``OVNClient`` together with the port, and are not compared.
 ``options:requested-chassis`` is here: it is the port's ``binding:host_id`` and nothing else.
 """
