@@ -41,6 +41,8 @@ class Router:
     router: facts.Dict
     gateways: tuple[RouterPort, ...] = ()
     interfaces: tuple[RouterPort, ...] = ()
+    shaped: bool = False  #: QoS policies are in use at all
+    policy: facts.Dict | None = None  #: the QoS policy of the gateway, with its ``rules``
 
     @property
     def id(self) -> str:
@@ -90,7 +92,13 @@ def read_router(plugin: typing.Any, context: typing.Any, router_id: str) -> Rout
             own = {ip["subnet_id"]: subnets[ip["subnet_id"]] for ip in port["fixed_ips"]}
             network = networks[port["network_id"]]
             found[is_gateway].append(RouterPort(port=port, network=network, subnets=own))
-    return Router(router=router, gateways=tuple(found[True]), interfaces=tuple(found[False]))
+    return Router(
+        router=router,
+        gateways=tuple(found[True]),
+        interfaces=tuple(found[False]),
+        shaped=directory.get_plugin(plugin_constants.QOS) is not None,
+        policy=facts.qos_policy(context, router),
+    )
 
 
 def _attached(context: typing.Any, router_id: str) -> frozenset[str]:

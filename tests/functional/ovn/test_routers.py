@@ -239,6 +239,37 @@ def test_a_router_that_is_gone_from_the_database_is_deleted_twice(world: routed.
     assert f"neutron-{made['id']}" not in world.neutron.ovn.nbctl("lr-list")
 
 
+def test_the_limit_of_a_gateway_is_noticed_and_healed_and_follows_its_policy(
+    world: routed.World,
+) -> None:
+    neutron, ovn = world.neutron, world.neutron.ovn
+    policy = neutron.policy(bandwidth_limit={"max_kbps": 5000, "direction": "egress"})
+    gateway = {"network_id": world.external, "qos_policy_id": policy}
+    neutron.update("router", world.router, external_gateway_info=gateway)
+    columns = "--columns=direction,match,priority,bandwidth"
+    as_stock_made_it = ovn.nbctl(columns, "list", "QoS")
+    assert "rate=5000" in as_stock_made_it
+    assert world.apply("router", world.router) == []
+    for damage in ("bandwidth:rate=1", "priority=7"):
+        row = world.find("QoS", f"external_ids:neutron\\:router_id={world.router}")
+        ovn.nbctl("set", "QoS", row, damage)
+        noticed = world.apply(
+            "qos_policy" if "rate" in damage else "router",
+            policy if "rate" in damage else world.router,
+        )
+        assert any(one.startswith("QoS") for one in noticed)
+        assert ovn.nbctl(columns, "list", "QoS") == as_stock_made_it
+    neutron.update("router", world.router, external_gateway_info={**gateway, "qos_policy_id": None})
+    ovn.nbctl(
+        "qos-add", f"neutron-{world.external}", "from-lport", "2002", 'inport == "x"', "rate=9"
+    )
+    row = world.find("QoS", 'match="inport == \\"x\\""')
+    mine = f"external_ids:neutron\\:router_id={world.router}"
+    ovn.nbctl("set", "QoS", row, mine)
+    world.apply("router", world.router)
+    assert ovn.nbctl(columns, "list", "QoS") == ""
+
+
 def test_an_interface_that_is_gone_takes_its_source_nat_along(world: routed.World) -> None:
     neutron, ovn = world.neutron, world.neutron.ovn
     network = neutron.create("network", name="passing")["id"]
@@ -255,7 +286,7 @@ def test_an_interface_that_is_gone_takes_its_source_nat_along(world: routed.Worl
     ovn.nbctl("lrp-add", router, f"lrp-{port}", as_it_was.strip('"'), "10.3.0.1/24")
     ovn.nbctl("lr-nat-add", router, "snat", "203.0.113.201", "10.3.0.0/24")
     deleted = {"router_id": world.router, "port_id": port}
-    world.delete("router_interface", port, deleted=deleted)
+    world.delete("router_interface", port, **deleted)
     neutron.call("DELETE", f"networks/{network}")
     left = "\n".join(rows(world))
     assert f"lrp-{port}" not in left
@@ -266,6 +297,7 @@ def test_an_interface_that_is_gone_takes_its_source_nat_along(world: routed.Worl
 def test_each_inner_network_has_its_own_source_nat_where_that_is_configured(
     world: routed.World, request: pytest.FixtureRequest
 ) -> None:
+    world.apply("router", world.router)
     healthy = rows(world)
     request.addfinalizer(lambda: cfg.CONF.clear_override("ovn_router_indirect_snat", "ovn"))
     cfg.CONF.set_override("ovn_router_indirect_snat", False, "ovn")

@@ -10,9 +10,18 @@ between; here they are compared with what must be there like any other.
 import typing
 
 from neutron.common.ovn import constants as ovn_const
+from neutron.common.ovn import utils as ovn_utils
+from neutron.objects.qos import binding as qos_binding
 from neutron.objects.qos import policy as qos_policy
 
-from networking_workflow.drivers.ovn import compare, facts, facts_nat, observe, observe_nat
+from networking_workflow.drivers.ovn import (
+    compare,
+    facts,
+    facts_l3,
+    facts_nat,
+    observe,
+    observe_nat,
+)
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import ports as expect_ports
 from networking_workflow.drivers.ovn.expect import qos as expect_qos
@@ -33,6 +42,8 @@ def apply(work: apply_work.Work) -> None:
         apply_network(work, work.plugin.get_network(work.context, network_id))
     _apply_ports(work, {"id": list(policy.get_bound_ports())})
     _apply_floatingips(work, {"id": list(policy.get_bound_floatingips())})
+    for router_id in policy.get_bound_routers():
+        _apply_gateway(work, router_id)
 
 
 def delete(_work: apply_work.Work) -> None:
@@ -53,6 +64,11 @@ def apply_network(work: apply_work.Work, network: facts.Dict) -> None:
         return
     _apply_ports(work, {"network_id": [network["id"]]})
     _apply_floatingips(work, {"floating_network_id": [network["id"]]})
+    gateways = qos_binding.QosPolicyRouterGatewayIPBinding.get_routers_by_network_id(
+        work.context.elevated(), network["id"]
+    )
+    for router in gateways:
+        _apply_gateway(work, router.id)
 
 
 def write(work: apply_work.Work, wanted: apply_work.Rows) -> None:
@@ -154,6 +170,13 @@ def _apply_floatingips(work: apply_work.Work, filters: dict[str, list[str]]) -> 
             work.plugin, work.context, floatingip["id"], named_by=lambda _address: ()
         )
         _apply_rows(work, expect_qos.floatingip_rows(known, work.settings))
+
+
+def _apply_gateway(work: apply_work.Work, router_id: str) -> None:
+    known = facts_l3.read_router(work.plugin, work.context, router_id)
+    router = observe.row(work.nb, "Logical_Router", ovn_utils.ovn_name(router_id))
+    if router is not None:
+        _apply_rows(work, expect_qos.gateway_rows(known))
 
 
 def _apply_rows(work: apply_work.Work, rows: apply_work.Rows) -> None:

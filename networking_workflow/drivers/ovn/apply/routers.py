@@ -9,12 +9,16 @@ from neutron.common.ovn import constants as ovn_const
 from neutron.common.ovn import utils as ovn_utils
 
 from networking_workflow.drivers.ovn import compare, facts_l3, observe, observe_l3
-from networking_workflow.drivers.ovn.apply import mend
+from networking_workflow.drivers.ovn.apply import mend, qos
 from networking_workflow.drivers.ovn.apply import work as apply_work
+from networking_workflow.drivers.ovn.expect import qos as expect_qos
 from networking_workflow.drivers.ovn.expect import routers as expect_routers
 from networking_workflow.model import errors
 
 _ROUTER, _PORT, _LSP = expect_routers.ROUTER, expect_routers.PORT, expect_routers.LSP
+
+#: Tables whose columns are written one by one.
+_PLAIN = frozenset({_ROUTER, _PORT, _LSP})
 
 _SETS = frozenset(
     {
@@ -46,9 +50,13 @@ def delete(work: apply_work.Work) -> None:
     gone = compare.Row(
         table=_ROUTER, name=expect_routers.router_name(router_id), columns={}, absent=True
     )
-    apply_work.converge(
-        work, lambda: (gone,), lambda _found: work.client.delete_router(work.context, router_id)
-    )
+    rows = (gone, *expect_qos.absent_rows(ovn_const.OVN_ROUTER_ID_EXT_ID_KEY, router_id))
+
+    def write(_found: apply_work.Differences) -> None:
+        work.client.delete_router(work.context, router_id)
+        qos.write(work, rows)
+
+    apply_work.converge(work, lambda: rows, write)
     work.forget_revision(router_id, ovn_const.TYPE_ROUTERS)
 
 
@@ -83,6 +91,7 @@ def converge(
             work.connections.catch_up(work.pair)
             found = compare.differences(wanted(), observe.read(work.nb, wanted()))
         _write(work, known, ports, found)
+        qos.write(work, wanted())
 
     apply_work.converge(work, wanted, write)
 
@@ -116,7 +125,10 @@ def _write(
         plain = [
             _listed(one)
             for one in found
-            if one.column and one.column not in _SETS and one.name not in missing
+            if one.table in _PLAIN
+            and one.column
+            and one.column not in _SETS
+            and one.name not in missing
         ]
         mend.columns(work.nb, txn, plain, skip=frozenset({"router"}))
         _write_routes(work, txn, known)

@@ -14,7 +14,7 @@ from neutron.common.ovn import utils as ovn_utils
 from neutron_lib import constants
 from neutron_lib.services.qos import constants as qos_consts
 
-from networking_workflow.drivers.ovn import compare, facts, facts_nat, settings
+from networking_workflow.drivers.ovn import compare, facts, facts_l3, facts_nat, settings
 
 QOS = "QoS"
 PRIORITY, FLOATING_IP_PRIORITY = 2002, 2003
@@ -101,6 +101,21 @@ def floatingip_rows(
         resident_port=resident,
     )
     return _rows(owner, by_direction(known.policy if gateway else None))
+
+
+def gateway_rows(known: facts_l3.Router) -> tuple[compare.Row, ...]:
+    """Return the rows of a router: for all that goes through its gateway port."""
+    router = known.router
+    gateway = router.get("gw_port_id")
+    if not gateway:
+        return absent_rows(ovn_const.OVN_ROUTER_ID_EXT_ID_KEY, known.id)
+    owner = _Owner(
+        key=ovn_const.OVN_ROUTER_ID_EXT_ID_KEY,
+        id=known.id,
+        network_id=router["external_gateway_info"]["network_id"],
+        port_id=gateway,
+    )
+    return _rows(owner, by_direction(known.policy))
 
 
 def absent_rows(key: str, resource_id: str) -> tuple[compare.Row, ...]:

@@ -8,7 +8,7 @@ is routed) is part of the router's rows: an interface's workflow holds the route
 
 Left out, because others write it: the chassis of gateway ports (``gateway_chassis``,
 ``ha_chassis_group``, the router's ``options:chassis``), which are scheduled when the port is made
-and moved by API event threads; BFD of default routes; QoS rows of gateways.
+and moved by API event threads; BFD of default routes.
 """
 
 import ipaddress
@@ -22,6 +22,7 @@ from neutron_lib.api.definitions import external_net
 from neutron_lib.api.definitions import provider_net as pnet
 
 from networking_workflow.drivers.ovn import compare, facts, facts_l3, settings
+from networking_workflow.drivers.ovn.expect import qos
 
 ROUTER, PORT, LSP = "Logical_Router", "Logical_Router_Port", "Logical_Switch_Port"
 
@@ -101,7 +102,8 @@ def rows(known: facts_l3.Router, options: settings.OvnSettings) -> tuple[compare
         },
     )
     ports = (row for one in known.gateways for row in port_rows(known, one, options))
-    return (router, *ports)
+    limits = qos.gateway_rows(known) if known.shaped else ()
+    return (router, *ports, *limits)
 
 
 def port_rows(
