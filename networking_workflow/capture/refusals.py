@@ -26,6 +26,7 @@ SERVICE_PLUGINS = frozenset(
         "revisions",
         "tag",
         "timestamp",
+        "trunk",
     }
 )
 

@@ -30,7 +30,7 @@ def cloud(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
             database_url=database.url,
             core_plugin="ml2_workflow",
             mechanism_drivers=("ovn",),
-            service_plugins=("ovn-router", "qos", "port_forwarding"),
+            service_plugins=("ovn-router", "qos", "port_forwarding", "trunk"),
             extension_drivers=("port_security", "qos"),
             ovn=ovn,
             workflow=clouds.TAKE_OVER,
@@ -126,3 +126,46 @@ def test_routed_cloud_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -
     cloud.settles()
     assert cloud.failed() == []
     assert count(cloud) == dict.fromkeys(TABLES, 0)
+
+
+def subports(cloud: clouds.Cloud, parent: str) -> set[tuple[str, str]]:
+    """Return the switch ports that are children of ``parent``, each with its tag."""
+    found = cloud.ovn.nbctl(
+        *("--bare", "--columns=name,tag_request", "find", "Logical_Switch_Port"),
+        f"parent_name={parent}",
+    )
+    rows = [row.split() for row in found.split("\n\n") if row.strip()]
+    return {(name, tag) for name, tag in rows}
+
+
+def test_trunk_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -> None:
+    admin, api = cloud.client(), Caller(cloud)
+    network = admin.create("networks", name="trunked")
+    parent, first, second = (
+        admin.create("ports", network_id=network["id"])["id"] for _ in range(3)
+    )
+    body = [{"port_id": first, "segmentation_type": "vlan", "segmentation_id": 11}]
+    trunk = f"trunks/{api.make('trunks', 'trunk', port_id=parent, sub_ports=body)['id']}"
+    cloud.settles()
+    assert cloud.failed() == []
+    assert subports(cloud, parent) == {(first, "11")}
+    shown = api.call("GET", trunk)["trunk"]
+    assert (shown["status"], shown["sync_state"]) == ("ACTIVE", "SYNCED")
+    assert api.call("GET", f"ports/{first}")["port"]["device_owner"] == "trunk:subport"
+
+    added = [{"port_id": second, "segmentation_type": "vlan", "segmentation_id": 12}]
+    api.call("PUT", f"{trunk}/add_subports", sub_ports=added)
+    api.call("PUT", f"{trunk}/remove_subports", sub_ports=[{"port_id": first}])
+    cloud.settles()
+    assert cloud.failed() == []
+    assert subports(cloud, parent) == {(second, "12")}
+    assert api.call("GET", f"ports/{first}")["port"]["device_owner"] == ""
+
+    api.call("DELETE", trunk)
+    cloud.settles()
+    assert cloud.failed() == []
+    assert subports(cloud, parent) == set()
+    for port in (parent, first, second):
+        api.call("DELETE", f"ports/{port}")
+    cloud.settles()
+    assert cloud.failed() == []
