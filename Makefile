@@ -40,7 +40,8 @@ test-unit: venv  ## Run the tests that need no server, under a minute
 .PHONY: stress
 stress: venv  ## Run the journal's long stress test, 20,000 workflows a database
 	scripts/install-debian test
-	NETWORKING_WORKFLOW_STRESS=20000 $(BIN)/python -m pytest tests/contract/journal/test_stress.py
+	NETWORKING_WORKFLOW_STRESS=20000 $(BIN)/python -m pytest --numprocesses 2 --dist load \
+		tests/contract/journal/test_stress.py
 
 .PHONY: bench
 bench: venv  ## Measure the figures, into build/bench/*.json
