@@ -14,6 +14,7 @@ import webob
 from neutron import manager as neutron_manager
 from neutron import policy as neutron_policy
 from neutron.api import extensions as neutron_extensions
+from neutron.api.rpc.callbacks.producer import registry as producers
 from neutron.common import config as neutron_config
 from neutron_lib import context as neutron_context
 from neutron_lib.callbacks import registry
@@ -100,6 +101,8 @@ class Neutron:
 
     def close(self) -> None:
         self._undo.close()
+        # The QoS plugin of the next Neutron in this process registers itself, which works once.
+        producers.clear()
 
     @property
     def plugin(self) -> typing.Any:

@@ -10,7 +10,6 @@ import json
 import typing
 
 import pytest
-from neutron.api.rpc.callbacks.producer import registry as producers
 from neutron_lib.plugins import constants as plugin_constants
 from neutron_lib.plugins import directory
 
@@ -26,11 +25,6 @@ PHYSICAL = {"provider:network_type": "vlan", "provider:physical_network": "physn
 
 class Neutron(cloud.StockNeutron):
     """Stock with routers, QoS and port forwardings."""
-
-    def close(self) -> None:
-        super().close()
-        # The QoS plugin of the next Neutron in this process registers itself, which works once.
-        producers.clear()
 
     def profile(self) -> lab_config.Profile:
         return lab_config.Profile(

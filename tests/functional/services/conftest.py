@@ -9,7 +9,6 @@ import pytest
 
 from lab import ovn as lab_ovn
 from lab.databases import pool
-from networking_workflow.capture import refusals
 from tests.functional.capture import inprocess
 from tests.functional.services.world import Neutron, World
 
@@ -29,12 +28,9 @@ def neutron(
     database = database_pool.create(request.param, "services")
     with pool.engine(database.url) as made:
         inprocess.tables_of(made)
-    with pytest.MonkeyPatch.context() as patch:
-        # Capture knows one kind more than drivers do: trunks, which are still refused.
-        patch.setattr(refusals, "SERVICE_PLUGINS", refusals.SERVICE_PLUGINS | {"trunk"})
-        running = Neutron(database, ovn)
-        yield running
-        running.close()
+    running = Neutron(database, ovn)
+    yield running
+    running.close()
 
 
 @pytest.fixture
