@@ -9,6 +9,7 @@ import typing
 import uuid
 
 import sqlalchemy as sa
+from neutron_lib import constants
 
 from networking_workflow.capture import changes, classes, rows
 from networking_workflow.journal import references
@@ -60,6 +61,7 @@ def build(
     """
     notes = [entry for entry in collected if isinstance(entry, changes.Note)]
     notes.extend(_described(connection, collected, notes))
+    notes.extend(_routed(connection, notes))
     ordered = changes.in_apply_order(changes.fold(changes.merge(notes)).values())
     current = _read(connection, ordered)
     further = _through(connection, ordered)
@@ -105,6 +107,44 @@ def _described(
             for row in connection.execute(query)
         )
     return found
+
+
+def _routed(connection: sa.Connection, notes: typing.Sequence[changes.Note]) -> list[changes.Note]:
+    """Return an update of each router or interface that depends on what other rows say.
+
+    Its own rows do not change: addresses of its ports, and the gateway of an external subnet.
+    """
+    updated = [note for note in notes if note.operation is _OP.UPDATE]
+    ports = {
+        note.resource_id
+        for note in updated
+        if note.resource_type == "port" and any(kind == "subnet" for kind, _ in note.references)
+    }
+    subnets = {note.resource_id for note in updated if note.resource_type == "subnet"}
+    found = []
+    if ports:
+        found += list(connection.execute(_ROUTER_PORTS.where(_RP.port_id.in_(sorted(ports)))))
+    if subnets:
+        of_subnets = _ROUTER_PORTS.where(
+            _RP.port_type == _GATEWAY,
+            _RP.port_id == _IP.port_id,
+            _IP.subnet_id.in_(sorted(subnets)),
+        ).distinct()
+        found += list(connection.execute(of_subnets))
+    return [
+        changes.Note(
+            resource_type="router" if row.port_type == _GATEWAY else "router_interface",
+            resource_id=row.router_id if row.port_type == _GATEWAY else row.port_id,
+            operation=_OP.UPDATE,
+        )
+        for row in found
+    ]
+
+
+_GATEWAY = constants.DEVICE_OWNER_ROUTER_GW
+_RP = sa.table("routerports", *map(sa.column, ("port_id", "router_id", "port_type"))).c
+_IP = sa.table("ipallocations", *map(sa.column, ("port_id", "subnet_id"))).c
+_ROUTER_PORTS = sa.select(_RP.port_id, _RP.router_id, _RP.port_type)
 
 
 def _read(

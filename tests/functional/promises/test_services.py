@@ -128,6 +128,48 @@ def test_routed_cloud_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -
     assert count(cloud) == dict.fromkeys(TABLES, 0)
 
 
+def test_what_changes_beside_a_router_reaches_it(cloud: clouds.Cloud) -> None:
+    admin, api = cloud.client(), Caller(cloud)
+    external = admin.create("networks", name="external2", **{"router:external": True})["id"]
+    subnet = admin.create(
+        "subnets",
+        network_id=external,
+        ip_version=4,
+        cidr="198.51.100.0/24",
+        enable_dhcp=False,
+        allocation_pools=[{"start": "198.51.100.10", "end": "198.51.100.99"}],
+    )["id"]
+    gateway = {"network_id": external, "external_fixed_ips": [{"ip_address": "198.51.100.50"}]}
+    router = admin.create("routers", external_gateway_info=gateway)
+    cloud.settles()
+    name = f"neutron-{router['id']}"
+    assert "198.51.100.1 " in cloud.ovn.nbctl("lr-route-list", name)
+
+    api.change(f"subnets/{subnet}", "subnet", gateway_ip="198.51.100.2")
+    gateway["external_fixed_ips"] = [{"ip_address": "198.51.100.60"}]
+    api.change(f"routers/{router['id']}", "router", external_gateway_info=gateway)
+    cloud.settles()
+    assert cloud.failed() == []
+    assert "198.51.100.2 " in cloud.ovn.nbctl("lr-route-list", name)
+    (port,) = cloud.ovn.nbctl("--bare", "--columns=ports", "list", "Logical_Router", name).split()
+    assert "198.51.100.60/24" in cloud.ovn.nbctl("get", "Logical_Router_Port", port, "networks")
+    assert "198.51.100.60" in cloud.ovn.nbctl("lr-nat-list", name)
+
+    api.change(f"subnets/{subnet}", "subnet", gateway_ip=None)
+    cloud.settles()
+    assert cloud.ovn.nbctl("lr-route-list", name).strip() == ""
+
+    api.change(f"routers/{router['id']}", "router", enable_default_route_bfd=True)
+    cloud.settles()
+    (failed,) = cloud.failed()
+    assert failed[:2] == ("router", router["id"])
+    api.change(f"routers/{router['id']}", "router", enable_default_route_bfd=False)
+    cloud.settles()
+    assert cloud.failed() == []
+    api.call("DELETE", f"routers/{router['id']}")
+    cloud.settles()
+
+
 def subports(cloud: clouds.Cloud, parent: str) -> set[tuple[str, str]]:
     """Return the switch ports that are children of ``parent``, each with its tag."""
     found = cloud.ovn.nbctl(

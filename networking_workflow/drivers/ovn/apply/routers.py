@@ -34,10 +34,15 @@ def apply(work: apply_work.Work) -> None:
     """Make OVN hold the router.
 
     :raises MissingReference: if OVN lacks the port of a gateway, or its network.
+    :raises PermanentFailure: for BFD of default routes.
     """
     known = facts_l3.read_router(work.plugin, work.context, work.target.resource_id)
     if not ovn_utils.is_ovn_provider_router(known.router):
         return
+    if known.router.get("enable_default_route_bfd"):
+        raise errors.PermanentFailure(
+            "enable_default_route_bfd is not programmed by networking-workflow: set it to false."
+        )
     converge(work, known)
     for one in known.gateways:
         work.bump_revision(one.port, ovn_const.TYPE_ROUTER_PORTS)
