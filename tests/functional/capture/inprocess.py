@@ -171,11 +171,12 @@ class Neutron:
 
     @contextlib.contextmanager
     def capturing(self) -> typing.Iterator[list[Captured]]:
-        """Fill a list with the workflows that the block's calls recorded."""
+        """Fill a list with the workflows that the block's calls recorded, a resource's in order."""
         before = {captured.row.id for captured in self.workflows()}
         found: list[Captured] = []
         yield found
-        found.extend(new for new in self.workflows() if new.row.id not in before)
+        new = (workflow for workflow in self.workflows() if workflow.row.id not in before)
+        found.extend(sorted(new, key=lambda workflow: workflow.row.gen))
 
 
 def _path(kind: str) -> str:

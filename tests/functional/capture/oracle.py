@@ -112,7 +112,7 @@ def _is_interface(row: dict[str, typing.Any]) -> bool:
 def reduce(captured: list[inprocess.Captured]) -> Changes:
     """Return what the workflows of one call, possibly of several transactions, amount to."""
     result: Changes = {}
-    for workflow in sorted(captured, key=lambda one: one.row.gen):
+    for workflow in captured:
         name = (workflow.resource_type, workflow.resource_id)
         before, now = result.get(name), workflow.operation
         if before == "create" and now == "delete":

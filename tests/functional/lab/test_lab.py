@@ -92,7 +92,16 @@ def test_first_galera_node_goes_on_when_the_second_is_killed_and_joins_again() -
         )
         execute(first, "INSERT INTO t VALUES (1)")
         cluster.start_node(1)
+        # It takes connections before it has applied what it missed.
+        wait_until(lambda: _has_come(second), 60, "the second node to have what it missed")
         assert rows(second) == [1]
+
+
+def _has_come(url: str) -> bool:
+    try:
+        return rows(url) != []
+    except sa.exc.ProgrammingError:  # not even the table
+        return False
 
 
 @pytest.mark.parametrize("kind", list(pool.KINDS))

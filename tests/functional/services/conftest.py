@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""One Neutron with OVN's service plugins a database, shared by the tests of this folder."""
+"""One Neutron with OVN's service plugins, shared by the tests of this folder."""
 
 import collections.abc
 
@@ -20,12 +20,13 @@ def ovn() -> collections.abc.Iterator[lab_ovn.OvnCentral]:
         yield running
 
 
-@pytest.fixture(scope="package", params=["sqlite", "mariadb"])
-def neutron(
-    request: pytest.FixtureRequest, database_pool: pool.Pool, ovn: lab_ovn.OvnCentral
-) -> collections.abc.Iterator[Neutron]:
-    """Neutron with capture, and no conductor: workflows stay as they were recorded."""
-    database = database_pool.create(request.param, "services")
+@pytest.fixture(scope="package")
+def neutron(database_pool: pool.Pool, ovn: lab_ovn.OvnCentral) -> collections.abc.Iterator[Neutron]:
+    """Neutron with capture, and no conductor: workflows stay as they were recorded.
+
+    On MariaDB; what SQLite has of its own is seen in ``tests/functional/capture``.
+    """
+    database = database_pool.create("mariadb", "services")
     with pool.engine(database.url) as made:
         inprocess.tables_of(made)
     running = Neutron(database, ovn)
