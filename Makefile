@@ -16,10 +16,10 @@ help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo:  ## Show it working on a real Neutron and OVN, three minutes (DB=sqlite or DB=mariadb)
+demo:  ## Show it working on a real Neutron and OVN, three minutes (DB=mariadb; STOCK=1: beside stock)
 	scripts/install-debian $(if $(filter mariadb,$(DB)),demo-mariadb,demo)
 	$(MAKE) --no-print-directory venv
-	$(BIN)/python -m lab.demo --db $(DB)
+	$(BIN)/python -m lab.demo --db $(DB) $(if $(STOCK),--stock)
 
 .PHONY: serve
 serve:  ## Leave that cloud up and say how to use it with `openstack` (DB=sqlite or DB=mariadb)

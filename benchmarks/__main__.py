@@ -11,7 +11,19 @@ import pathlib
 import sys
 import typing
 
-from benchmarks import capture, claim, create, fabric, figures, first_task, ovn
+from benchmarks import (
+    apply,
+    bulk,
+    capture,
+    claim,
+    create,
+    crowd,
+    drain,
+    fabric,
+    figures,
+    first_task,
+    ovn,
+)
 from lab.databases import pool
 
 #: In the order of the table.
@@ -22,6 +34,10 @@ FIGURES: dict[str, typing.Callable[[figures.Scale, pool.Pool], list[figures.Figu
     "first-task": first_task.run,
     "capture": capture.run,
     "claim": claim.run,
+    "bulk": bulk.run,
+    "crowd": crowd.run,
+    "drain": drain.run,
+    "apply": apply.run,
 }
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "build" / "bench"

@@ -31,19 +31,31 @@ class Client:
         :raises Refused: if it was not created.
         """
         member = collection[:-1]
-        body = json.dumps({member: attributes}).encode()
+        took_ms, answer = self._post(collection, {member: attributes})
+        created: Json = answer[member]
+        return took_ms, created
+
+    def create_all(self, collection: str, members: list[Json]) -> float:
+        """POST many resources in one request; return the milliseconds that the answer took.
+
+        :raises Refused: if they were not created.
+        """
+        return self._post(collection, {collection: members})[0]
+
+    def _post(self, collection: str, content: Json) -> tuple[float, Json]:
+        body = json.dumps(content).encode()
         self._freshen()
         started = time.perf_counter()
         self._connection.request(
             "POST", f"/v2.0/{collection}", body, {"Content-Type": "application/json"}
         )
         answer = self._connection.getresponse()
-        content = answer.read()
+        received = answer.read()
         took_ms = (time.perf_counter() - started) * 1000
         self._used = time.monotonic()
         if answer.status != 201:
-            raise Refused(f"POST {collection}: {answer.status} {content!r}")
-        created: Json = json.loads(content)[member]
+            raise Refused(f"POST {collection}: {answer.status} {received!r}")
+        created: Json = json.loads(received)
         return took_ms, created
 
     def close(self) -> None:

@@ -47,14 +47,24 @@ class Fabric:
 
         :raises LabError: if the fabric refuses.
         """
-        status = self._send("PATCH", "/v1/behaviour", {"latency_s": latency_s})
-        if status != 200:
-            raise processes.LabError(f"The fabric answered {status} to a latency of {latency_s} s")
+        self._behave(latency_s=latency_s)
+
+    def set_outage(self, outage: bool) -> None:
+        """Close every connection unanswered from now on, or no more.
+
+        :raises LabError: if the fabric refuses.
+        """
+        self._behave(outage=outage)
 
     def close(self) -> None:
         """Stop it."""
         self._process.kill()
         self._folder.remove()
+
+    def _behave(self, **behaviour: typing.Any) -> None:
+        status = self._send("PATCH", "/v1/behaviour", behaviour)
+        if status != 200:
+            raise processes.LabError(f"The fabric answered {status} to {behaviour}")
 
     def _answers(self) -> bool:
         try:

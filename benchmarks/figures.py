@@ -35,7 +35,7 @@ QUICK = Scale(turns=2, block=1, warm_up=1, quick=True)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """One value with its interval and, perhaps, an upper limit as its goal."""
+    """One value with its interval and, perhaps, an upper (or lower) limit as its goal."""
 
     figure: str
     interval: pairs.Interval
@@ -44,6 +44,7 @@ class Figure:
     unit: str = "ratio"
     goal: float | None = None
     below: bool = False  #: the goal itself is not good enough
+    above: bool = False  #: the goal is a lower limit
     beside: collections.abc.Mapping[str, typing.Any] = dataclasses.field(default_factory=dict)
     note: str = ""
     load: tuple[float, float] = (0.0, 0.0)  #: load average before and after
@@ -53,8 +54,10 @@ class Figure:
         """Return whether all of the interval keeps the goal; None if there is none."""
         if self.goal is None:
             return None
-        high = self.interval.high
+        low, high = self.interval.low, self.interval.high
         kept = high < self.goal if self.below else high <= self.goal
+        if self.above:
+            kept = low >= self.goal
         return kept and self.n >= self.fewest
 
     def as_json(self) -> dict[str, typing.Any]:
@@ -108,7 +111,8 @@ def table(found: collections.abc.Sequence[Figure]) -> str:
 
 def _lines(figure: Figure, width: int) -> collections.abc.Iterator[str]:
     interval = figure.interval
-    goal = "" if figure.goal is None else f"{'<' if figure.below else '<='} {figure.goal:g}"
+    sign = ">=" if figure.above else "<" if figure.below else "<="
+    goal = "" if figure.goal is None else f"{sign} {figure.goal:g}"
     holds = {None: "-", True: "yes", False: "NO"}[figure.holds]
     load = f"{figure.load[0]:.1f}-{figure.load[1]:.1f}"
     unit = "" if figure.unit == "ratio" else f" {figure.unit}"

@@ -3,9 +3,10 @@
 
 """Moments inside the processes that are measured: when they committed, when they called a driver.
 
-``python -m benchmarks.probes api|conductor ...`` is the process as it is, with two moments sent as
-datagrams: the return of the COMMIT that recorded workflows, and the call of a driver for one. The
-clock is the machine's monotonic one, the same in all processes.
+``python -m benchmarks.probes api|conductor ...`` is the process as it is, with moments sent as
+datagrams: the return of the COMMIT that recorded workflows, the call of a driver for one, and how
+long the work for a port on OVN took. The clock is the machine's monotonic one, the same in all
+processes.
 """
 
 import json
@@ -14,6 +15,7 @@ import pathlib
 import socket
 import sys
 import tempfile
+import threading
 import time
 import typing
 
@@ -36,6 +38,8 @@ class Moments:
         #: workflow id -> seconds of the monotonic clock
         self.committed: dict[str, float] = {}
         self.started: dict[str, float] = {}
+        #: port id -> milliseconds of each call for it, and the statements sent meanwhile
+        self.worked: dict[str, list[tuple[float, int]]] = {}
 
     def take(self) -> None:
         """Read what has arrived; of several calls for one workflow the first counts."""
@@ -44,6 +48,9 @@ class Moments:
                 moment = json.loads(self._socket.recv(65536))
             except BlockingIOError:
                 return
+            if moment["what"] == "worked":
+                self.worked.setdefault(moment["id"], []).append((moment["ms"], moment["number"]))
+                continue
             for workflow_id in moment["ids"]:
                 getattr(self, moment["what"]).setdefault(workflow_id, moment["at"])
 
@@ -74,6 +81,41 @@ def install(path: str) -> None:
     session.AFTER_COMMIT.insert(0, lambda ids: send("committed", time.monotonic(), ids))
 
 
+def install_work(path: str) -> None:
+    """Send how long each call for a port on OVN takes: stock's postcommits, or our driver's."""
+    import sqlalchemy as sa
+    from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
+
+    from networking_workflow.drivers.ovn import driver
+
+    sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sent = threading.local()
+
+    def count(*_: typing.Any) -> None:
+        sent.number = getattr(sent, "number", 0) + 1
+
+    sa.event.listen(sa.engine.Engine, "before_cursor_execute", count)
+
+    def timed(owner: type, name: str, port_of: typing.Callable[[typing.Any], str]) -> None:
+        original = getattr(owner, name)
+
+        def call(self: typing.Any, target: typing.Any) -> typing.Any:
+            before, started = getattr(sent, "number", 0), time.perf_counter()
+            try:
+                return original(self, target)
+            finally:
+                took_ms = (time.perf_counter() - started) * 1000
+                number = getattr(sent, "number", 0) - before
+                moment = {"what": "worked", "id": port_of(target), "ms": took_ms, "number": number}
+                sender.sendto(json.dumps(moment).encode(), path)
+
+        setattr(owner, name, call)
+
+    for name in ("create_port_postcommit", "update_port_postcommit"):
+        timed(mech_driver.OVNMechanismDriver, name, lambda target: str(target.current["id"]))
+    timed(driver.OvnDriver, "apply", lambda target: str(target.resource_id))
+
+
 class ProbedApi(neutron.NeutronApi):
     """neutron-api that sends its moments."""
 
@@ -94,6 +136,7 @@ class _Application(server.Application):
     def load(self) -> typing.Any:
         application = super().load()
         install(os.environ[SOCKET])
+        install_work(os.environ[SOCKET])
         return application
 
 
@@ -108,6 +151,7 @@ def _main() -> None:
     from networking_workflow.cmd import conductor
 
     install(os.environ[SOCKET])
+    install_work(os.environ[SOCKET])
     conductor.main()
 
 

@@ -29,30 +29,35 @@ def start(
     *,
     log: pathlib.Path,
     identity: neutron.Identity | None = None,
+    stock: bool = False,
+    options: typing.Mapping[str, typing.Mapping[str, object]] | None = None,
 ) -> Cloud:
     """Start a database of a kind ("sqlite", "mariadb"), OVN with one chassis, and neutron-api.
 
     Closing ``stack`` stops and deletes everything; neutron-api's log is kept as ``log``.
 
     :param identity: who a caller is that sends no headers; None: an administrator of no project.
+    :param stock: without the journal: stock ML2.
+    :param options: more options of Neutron, ``{section: {option: value}}``.
     :raises LabError: if something does not start.
     """
     pools = pool.Pool()
     stack.callback(pools.close)
     database = pools.create(kind, "cloud")
-    schema.create(database)
+    schema.create(database, workflow=not stock)
     central = stack.enter_context(ovn.OvnCentral())
     central.add_chassis("chassis-1", COMPUTE)
     profile = neutron.Profile(
         database_url=database.url,
-        core_plugin="ml2_workflow",
+        core_plugin="ml2" if stock else "ml2_workflow",
         mechanism_drivers=("ovn",),
         service_plugins=("ovn-router", "port_forwarding", "qos"),
         extension_drivers=("port_security", "qos"),
         ovn=central,
-        workflow={"conductor": "embedded"},
+        workflow={} if stock else {"conductor": "embedded"},
         tenants=identity is not None,
         identity=identity,
+        options=options or {},
     )
     deployment = stack.enter_context(neutron.Deployment(profile))
     api = neutron.NeutronApi(deployment)

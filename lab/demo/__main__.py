@@ -17,23 +17,26 @@ import typing
 import openstack.exceptions
 
 from lab import client, cloud, processes
-from lab.demo import changes, compare, screen, story
+from lab.demo import changes, compare, screen, stock, story
 
 #: Where neutron-api's log is kept when everything else is deleted.
 LOG = pathlib.Path("build/demo/neutron-api.log")
+
+STOCK_LOG = LOG.with_name("stock-neutron-api.log")
 
 
 def main() -> int:
     """Run the demonstration; return the exit status."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--db", choices=("sqlite", "mariadb"), default="sqlite")
+    parser.add_argument("--stock", action="store_true", help="tell it on stock ML2/OVN beside it")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     show = screen.Screen()
     begun = time.monotonic()
     try:
         with contextlib.ExitStack() as stack:
-            result = _run(arguments.db, show, stack)
+            result = _run(arguments.db, show, stack, beside=arguments.stock)
     except KeyboardInterrupt:
         show.say("Interrupted; everything that was started has been stopped.")
         return 130
@@ -48,15 +51,26 @@ def _interrupt(_signal: int, _frame: object) -> typing.NoReturn:
     raise KeyboardInterrupt
 
 
-def _run(kind: str, show: screen.Screen, stack: contextlib.ExitStack) -> compare.Comparison:
+def _run(
+    kind: str, show: screen.Screen, stack: contextlib.ExitStack, *, beside: bool
+) -> compare.Comparison:
     show.say(f"Starting OVN, Neutron's schema on {kind}, and neutron-api with its conductor...")
     api, central = cloud.start(kind, stack, log=LOG)
     show.say(f"neutron-api answers at {api.url}; its log is {api.log_path} while this runs.")
     tenant = changes.Tenant(client.sdk(api.url))
-    told = story.Story(tenant, central, show, cloud.COMPUTE)
+    told = story.Story(
+        tenant, central, show, cloud.COMPUTE, _stock(kind, show, stack) if beside else None
+    )
     result = told.tell()
     show.say(f"{len(tenant.changes)} changes were made through the API.")
     return result
+
+
+def _stock(kind: str, show: screen.Screen, stack: contextlib.ExitStack) -> stock.Stock:
+    show.say("Starting stock ML2/OVN beside it, with an OVN and a database of its own...")
+    api, central = cloud.start(kind, stack, log=STOCK_LOG, stock=True, options=stock.OPTIONS)
+    show.say(f"Stock neutron-api answers at {api.url}.")
+    return stock.Stock(changes.Tenant(client.sdk(api.url)), central, show, cloud.COMPUTE)
 
 
 def _summary(show: screen.Screen, result: compare.Comparison, spent_s: float) -> int:

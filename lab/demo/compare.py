@@ -21,6 +21,13 @@ ALLOW_PRIORITY = 1002  #: neutron/common/ovn/constants.py, ACL_PRIORITY_ALLOW
 _TRANSPORT = {"tcp", "udp", "sctp"}
 
 
+class Api(typing.Protocol):
+    """What answers a GET below ``/v2.0``."""
+
+    def get(self, path: str) -> typing.Any:
+        """Return the body."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Cloud:
     """Every resource that the API lists, by kind."""
@@ -56,6 +63,15 @@ class Comparison:
 def group_name(group_id: str) -> str:
     """Return the name of a security group's Port_Group."""
     return "pg_" + group_id.replace("-", "_")
+
+
+def listed(api: Api) -> Cloud:
+    """Return everything that an API lists."""
+    kinds = ("networks", "subnets", "ports", "security_groups", "routers", "floatingips")
+    return Cloud(
+        **{kind: api.get(f"/{kind}")[kind] for kind in kinds},
+        policies=api.get("/qos/policies")["policies"],
+    )
 
 
 def compare(cloud: Cloud, nb: northbound.Northbound) -> Comparison:

@@ -50,12 +50,27 @@ class Northbound:
 
 def read(nbctl: typing.Callable[..., str]) -> Northbound:
     """Read every table that the comparison needs; ``nbctl`` runs ``ovn-nbctl`` with arguments."""
-    tables: dict[str, dict[str, Row]] = {}
-    for table in TABLES:
-        answer = json.loads(nbctl("--format=json", "list", table))
-        rows = [
-            dict(zip(answer["headings"], map(_value, values), strict=True))
-            for values in answer["data"]
-        ]
-        tables[table] = {row["_uuid"]: row for row in rows}
-    return Northbound(tables)
+    return Northbound(
+        {
+            table: {
+                row["_uuid"]: row
+                for row in (
+                    dict(zip(answer["headings"], map(_value, values), strict=True))
+                    for values in answer["data"]
+                )
+            }
+            for table, answer in listed(nbctl, TABLES).items()
+        }
+    )
+
+
+def listed(
+    nbctl: typing.Callable[..., str], tables: typing.Sequence[str]
+) -> dict[str, dict[str, typing.Any]]:
+    """Return ``ovn-nbctl``'s JSON for each table, ``{"headings": [...], "data": [...]}``."""
+    commands = [word for table in tables for word in ("--", "list", table)]
+    text, decoder, found = nbctl("--format=json", *commands), json.JSONDecoder(), {}
+    for table in tables:
+        found[table], end = decoder.raw_decode(text)
+        text = text[end:].lstrip()
+    return found

@@ -80,6 +80,16 @@ class Screen:
             )
         return table
 
+    def beside(self, rows: typing.Iterable[tuple[str, float, str, float, str]]) -> None:
+        """Print calls of both sides: label, ms and state of ours, ms and answer of stock."""
+        table = rich.table.Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for title in ("change", "ours", "sync_state", "stock", "stock answered"):
+            right = title in ("ours", "stock")
+            table.add_column(title, justify="right" if right else "left", no_wrap=True)
+        for label, ours_ms, state, stock_ms, said in rows:
+            table.add_row(label, f"{ours_ms:.0f} ms", _coloured(state), f"{stock_ms:.0f} ms", said)
+        self.console.print(table)
+
     @contextlib.contextmanager
     def watching(
         self, rows: "typing.Sequence[changes.Change]"

@@ -7,10 +7,7 @@ import statistics
 import threading
 import typing
 
-from lab import client
-from lab.demo import changes, compare, northbound, screen
-
-Resource = typing.Any
+from lab.demo import changes, compare, northbound, screen, script, stock
 
 #: Seconds after which a phase that has not converged is a failure.
 CONVERGE_S = 60.0
@@ -36,15 +33,19 @@ class Backend(typing.Protocol):
         """Run ``ovn-nbctl``."""
 
 
-class Story:
-    """One run; resources made in one phase are used by the next."""
+class Story(script.Script):
+    """The script with the journal: every change must come to OVN, or say why it does not."""
 
     def __init__(
-        self, tenant: changes.Tenant, ovn: Backend, show: screen.Screen, host: str
+        self,
+        tenant: changes.Tenant,
+        ovn: Backend,
+        show: screen.Screen,
+        host: str,
+        beside: stock.Stock | None = None,
     ) -> None:
-        self.tenant, self.ovn, self.show, self.host = tenant, ovn, show, host
-        self.network = tenant.network
-        self.made: dict[str, Resource] = {}
+        super().__init__(tenant, host)
+        self.ovn, self.show, self.beside = ovn, show, beside
         self.normal_ms: list[float] = []
         self._pause = threading.Event()  # never set: a wait that Ctrl-C can interrupt
 
@@ -60,48 +61,11 @@ class Story:
         return self.verify()
 
     # -- helpers ---------------------------------------------------------------------------------
-    def create(self, kind: str, name: str, label: str = "", /, **body: typing.Any) -> Resource:
-        """Create one resource through the SDK and remember it by its name."""
-        collection = "security_groups" if kind == "security_group" else f"{kind}s"
-        method = getattr(self.network, f"create_{kind}")
-        resource = self.tenant.make(
-            label or f"create {kind} {name}",
-            collection,
-            lambda: method(name=name, project_id=client.PROJECT_ID, **body),
-        )
-        self.made[name] = resource
-        return resource
-
-    def rule(self, group: str, label: str, **body: typing.Any) -> Resource:
-        """Add a rule to a group."""
-        return self.tenant.make(
-            f"add rule {label} to {group}",
-            "security_group_rules",
-            lambda: self.network.create_security_group_rule(
-                security_group_id=self.made[group].id, project_id=client.PROJECT_ID, **body
-            ),
-        )
-
-    def update(self, kind: str, name: str, label: str, /, **body: typing.Any) -> Resource:
-        """Update one resource."""
-        collection = "security_groups" if kind == "security_group" else f"{kind}s"
-        method = getattr(self.network, f"update_{kind}")
-        return self.tenant.make(
-            f"update {kind} {name}: {label}",
-            collection,
-            lambda: method(self.made[name].id, **body),
-        )
-
-    def delete(self, kind: str, name: str, label: str = "") -> None:
-        """Delete one resource."""
-        resource = self.made.pop(name)
-        method = getattr(self.network, f"delete_{kind}")
-
-        def call() -> Resource:
-            method(resource.id, ignore_missing=False)
-            return resource
-
-        self.tenant.make(f"delete {kind} {name}{label}", f"{kind}s", call)
+    @staticmethod
+    def run(steps: typing.Iterable[script.Step]) -> None:
+        """Take one step after the other."""
+        for step in steps:
+            step()
 
     def converge(self, rows: list[changes.Change]) -> None:
         """Watch until every change has settled.
@@ -135,151 +99,11 @@ class Story:
             "OVN follow and reads it back. SYNCED means that OVN was seen to hold it.",
         )
         mark = len(self.tenant.changes)
-        self.create("network", "blue")
-        self.create(
-            "subnet",
-            "blue-v4",
-            network_id=self.made["blue"].id,
-            ip_version=4,
-            cidr="10.1.0.0/24",
-            dns_nameservers=["9.9.9.9"],
-        )
-        self.create(
-            "subnet",
-            "blue-v6",
-            network_id=self.made["blue"].id,
-            ip_version=6,
-            cidr="2001:db8:1::/64",
-            ipv6_ra_mode="dhcpv6-stateful",
-            ipv6_address_mode="dhcpv6-stateful",
-            dns_nameservers=["2620:fe::fe"],
-        )
-        self.create("network", "green")
-        self.create(
-            "subnet",
-            "green-v4",
-            network_id=self.made["green"].id,
-            ip_version=4,
-            cidr="10.2.0.0/24",
-            dns_nameservers=["9.9.9.9", "149.112.112.112"],
-            host_routes=[{"destination": "172.16.0.0/12", "nexthop": "10.2.0.254"}],
-        )
-        self.create("security_group", "web")
-        self.create("security_group", "db")
-        self.rule(
-            "web",
-            "tcp/443",
-            direction="ingress",
-            protocol="tcp",
-            port_range_min=443,
-            port_range_max=443,
-        )
-        self.rule(
-            "db",
-            "tcp/5432 from web",
-            direction="ingress",
-            protocol="tcp",
-            port_range_min=5432,
-            port_range_max=5432,
-            remote_group_id=self.made["web"].id,
-        )
-        self.port("web-1", "blue", "web", bound=True)
-        self.port("web-2", "blue", "web", bound=True)
-        self.port("db-1", "blue", "db", bound=False)
-        self.port("db-2", "green", "db", bound=False)
-        self.route()
+        self.run(self.building() + self.routing())
         self.normal_ms = [change.api_ms for change in self.since(mark)]
         self.converge(self.since(mark))
-
-    def route(self) -> None:
-        """Lead the cloud to the outside: a router, floating addresses, a limit."""
-        external = {
-            "is_router_external": True,
-            "provider_network_type": "vlan",
-            "provider_physical_network": "physnet1",
-        }
-        self.create("network", "outside", **external)
-        self.create(
-            "subnet",
-            "outside-v4",
-            network_id=self.made["outside"].id,
-            ip_version=4,
-            cidr="203.0.113.0/24",
-            enable_dhcp=False,
-        )
-        gateway = {"network_id": self.made["outside"].id}
-        self.create("router", "edge", external_gateway_info=gateway)
-        self.interface("edge", "blue-v4")
-        self.floating("web", port_id=self.made["web-1"].id)
-        self.floating("db")
-        self.forward("db", "db-1", 5432)
-        self.limit("slow", 2000)
-        policy = {"qos_policy_id": self.made["slow"].id}
-        self.update("port", "web-2", "a limit of 2 Mbit/s", **policy)
-
-    def interface(self, router: str, subnet: str) -> None:
-        """Join a subnet to a router; what is followed is the interface's port."""
-        added = {"subnet_id": self.made[subnet].id}
-
-        def call() -> Resource:
-            answer = self.network.add_interface_to_router(self.made[router].id, **added)
-            return self.network.get_port(answer["port_id"])
-
-        self.tenant.make(f"add interface of {subnet} to router {router}", "ports", call)
-
-    def floating(self, name: str, **body: typing.Any) -> None:
-        """Create a floating IP, at a port if one is given."""
-        self.made[f"floating {name}"] = self.tenant.make(
-            f"create floating IP {name}",
-            "floatingips",
-            lambda: self.network.create_ip(
-                floating_network_id=self.made["outside"].id,
-                project_id=client.PROJECT_ID,
-                description=name,
-                **body,
-            ),
-        )
-
-    def forward(self, name: str, port: str, number: int) -> None:
-        """Forward a TCP port of a floating IP; what is followed is the forwarding."""
-        inner = self.network.get_port(self.made[port].id)
-        self.tenant.make(
-            f"forward tcp/{number} of floating IP {name} to {port}",
-            "",
-            lambda: self.network.create_port_forwarding(
-                floatingip_id=self.made[f"floating {name}"].id,
-                internal_port_id=inner.id,
-                internal_ip_address=inner.fixed_ips[0]["ip_address"],
-                internal_port=number,
-                external_port=number,
-                protocol="tcp",
-            ),
-        )
-
-    def limit(self, name: str, kbps: int) -> None:
-        """Create a QoS policy with a limit to what its ports send."""
-        self.made[name] = self.tenant.make(
-            f"create QoS policy {name}",
-            "qos/policies",
-            lambda: self.network.create_qos_policy(name=name, project_id=client.PROJECT_ID),
-        )
-        rules = f"/qos/policies/{self.made[name].id}/bandwidth_limit_rules"
-        self.tenant.post(rules, {"bandwidth_limit_rule": {"max_kbps": kbps}})
-
-    def port(
-        self, name: str, network: str, group: str, *, bound: bool, **body: typing.Any
-    ) -> Resource:
-        """Create a port, on the chassis if it is bound."""
-        if bound:
-            body |= {"binding:host_id": self.host, "device_owner": "compute:nova"}
-        return self.create(
-            "port",
-            name,
-            f"create port {name} ({'bound to a chassis' if bound else 'not bound'})",
-            network_id=self.made[network].id,
-            security_group_ids=[self.made[group].id],
-            **body,
-        )
+        if self.beside:
+            self.beside.build(self.since(mark))
 
     def outage(self) -> None:
         """Stop the northbound server and change things of every kind."""
@@ -291,58 +115,7 @@ class Story:
         )
         self.ovn.stop_nb()
         mark = len(self.tenant.changes)
-        self.create("network", "red")
-        self.create(
-            "subnet",
-            "red-v4",
-            network_id=self.made["red"].id,
-            ip_version=4,
-            cidr="10.3.0.0/24",
-            dns_nameservers=["9.9.9.9"],
-        )
-        self.create("security_group", "cache")
-        rule = self.rule(
-            "cache",
-            "udp/11211",
-            direction="ingress",
-            protocol="udp",
-            port_range_min=11211,
-            port_range_max=11211,
-        )
-        self.rule(
-            "web",
-            "tcp/80",
-            direction="ingress",
-            protocol="tcp",
-            port_range_min=80,
-            port_range_max=80,
-        )
-        self.update("port", "web-2", "disabled", admin_state_up=False)
-        self.port("cache-1", "red", "cache", bound=True)
-        self.port("cache-2", "red", "cache", bound=False)
-        self.update("port", "cache-1", "renamed while its create is queued", name="cache-one")
-        self.delete("port", "cache-2", " whose create is queued")
-        self.made["rule"] = rule
-        self.delete("security_group_rule", "rule", " (udp/11211) whose create is queued")
-        self.update("subnet", "blue-v4", "other DNS servers", dns_nameservers=["1.1.1.1"])
-        self.update(
-            "port",
-            "web-1",
-            "an allowed address pair, and a second group",
-            allowed_address_pairs=[{"ip_address": "10.1.0.200"}],
-            security_group_ids=[self.made["web"].id, self.made["cache"].id],
-        )
-        self.update("network", "green", "renamed", name="green-two")
-        route = {"destination": "198.51.100.0/24", "nexthop": "10.1.0.9"}
-        self.update("router", "edge", "a route", routes=[route])
-        self.tenant.make(
-            "move floating IP web to port web-2",
-            "floatingips",
-            lambda: self.network.update_ip(
-                self.made["floating web"].id, port_id=self.made["web-2"].id
-            ),
-        )
-        self.delete("port", "db-2")
+        self.run(self.changing())
         rows = self.since(mark)
         self.until_explained(rows)
         now, before = (statistics.median(x) for x in ([r.api_ms for r in rows], self.normal_ms))
@@ -350,6 +123,8 @@ class Story:
             f"API time per change: median {now:.0f} ms with OVN down, {before:.0f} ms before."
         )
         self.explain()
+        if self.beside:
+            self.beside.outage(rows)
 
     def until_explained(self, rows: list[changes.Change]) -> None:
         """Watch until the conductor has met the outage and said so.
@@ -416,6 +191,8 @@ class Story:
         )
         self.ovn.start_nb()
         self.converge([change for change in self.tenant.changes if change.workflow_id])
+        if self.beside:
+            self.beside.recover()
 
     def fail_for_good(self) -> None:
         """Ask for what OVN cannot hold; heal it by changing the request."""
@@ -458,8 +235,6 @@ class Story:
             "Read with ovn-nbctl and compared field by field by code that shares nothing with the "
             "drivers.",
         )
-        kinds = ("networks", "subnets", "ports", "security_groups", "routers", "floatingips")
-        policies = self.tenant.get("/qos/policies")["policies"]
-        listed = {kind: self.tenant.get(f"/{kind}")[kind] for kind in kinds}
-        cloud = compare.Cloud(**listed, policies=policies)
-        return compare.compare(cloud, northbound.read(self.ovn.nbctl))
+        if self.beside:
+            self.beside.verify()
+        return compare.compare(compare.listed(self.tenant), northbound.read(self.ovn.nbctl))

@@ -7,6 +7,7 @@ Each names the upstream file it stands in for. ``tests/unit/capture/test_seams.p
 of those files changes, so that the seam is looked at again.
 """
 
+import os
 import types
 import typing
 
@@ -26,6 +27,12 @@ from networking_workflow.model import errors
 
 #: How long a SQLite writer waits for the one before it, in milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 60_000
+
+#: Memory that a file may be mapped to: each read of a page is a system call otherwise.
+SQLITE_MMAP_BYTES = 256 * 1024**2
+
+#: Idle connections of one engine; there may be more at a time.
+SQLITE_CONNECTIONS = 8
 
 #: Marks the URL that readers use; the value is pysqlite's own default.
 _READER_MARK = {"detect_types": "0"}
@@ -217,12 +224,14 @@ def queue_writers(manager: typing.Any, url: sa.URL) -> None:
 
 def prepare_sqlite(engine: sa.Engine, *, immediate: bool) -> None:
     """Make an oslo.db engine of a SQLite file wait for locks, and its writers queue up front."""
+    keep_sqlite_connections(engine)
 
     @sa.event.listens_for(engine, "connect")
     def pragmas(connection: typing.Any, _record: typing.Any) -> None:
         connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA mmap_size={SQLITE_MMAP_BYTES}")
 
     if not immediate:
         return
@@ -239,6 +248,33 @@ def prepare_sqlite(engine: sa.Engine, *, immediate: bool) -> None:
         _executemany: bool,
     ) -> tuple[str, typing.Any]:
         return ("BEGIN IMMEDIATE" if statement == "BEGIN" else statement), parameters
+
+
+def keep_sqlite_connections(engine: sa.Engine) -> None:
+    """Let an oslo.db engine of a SQLite file use its connections again.
+
+    Stands in for ``_init_connection_args`` in ``oslo_db/sqlalchemy/engines.py``, whose ``NullPool``
+    lets each of the dozens of transactions of an API call open the file, read the schema of 250
+    tables, and empty the write-ahead log when it closes. A forked process opens its own.
+    """
+    stock = engine.pool
+    engine.pool = sa.QueuePool(
+        stock._creator,
+        pool_size=SQLITE_CONNECTIONS,
+        max_overflow=-1,
+        dialect=engine.dialect,
+        _dispatch=stock.dispatch,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def mark(_connection: typing.Any, record: typing.Any) -> None:
+        record.info["pid"] = os.getpid()
+
+    @sa.event.listens_for(engine, "checkout")
+    def refuse_inherited(_connection: typing.Any, record: typing.Any, proxy: typing.Any) -> None:
+        if record.info["pid"] != os.getpid():
+            record.dbapi_connection = proxy.dbapi_connection = None
+            raise sa.exc.DisconnectionError("It belongs to the process that forked this one.")
 
 
 def keep_ovn_heartbeats_off_the_event_thread() -> None:

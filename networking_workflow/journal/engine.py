@@ -96,6 +96,10 @@ def _wait_for_other_nodes(engine: sa.Engine) -> None:
                 cursor.execute("SET SESSION wsrep_sync_wait = 1")
 
 
+#: Each read of a page is a system call, unless the file is mapped to memory.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "mmap_size=268435456")
+
+
 def _sqlite(url: sa.URL, pool_size: int) -> sa.Engine:
     engine = sa.create_engine(
         url,
@@ -108,7 +112,7 @@ def _sqlite(url: sa.URL, pool_size: int) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: typing.Any, _record: typing.Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").close()
 
     @sa.event.listens_for(engine, "begin")

@@ -13,7 +13,7 @@ import threading
 import time
 import typing
 
-from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance
+from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance, ovsdb_monitor
 from oslo_log import log
 from ovs import poller
 from ovs.db import idl as ovs_idl
@@ -40,6 +40,7 @@ def prepare(mech_driver: typing.Any) -> None:
     use_own_connections(mech_driver)
     read_while_transactions_wait()
     leave_repairs_to_workflows()
+    leave_router_ports_to_workflows()
 
 
 @contextlib.contextmanager
@@ -117,19 +118,49 @@ class _PerThread:
     _ovn_client_inst = _per_thread("_ovn_client_inst", "client")
 
 
-def leave_repairs_to_workflows() -> None:
-    """Take OVN's periodic repair out of its maintenance process.
+#: Tasks of OVN's maintenance process that read Neutron's rows, and write what they found to rows
+#: that workflows answer for. Stands for ``DBInconsistenciesPeriodics`` in
+#: ``neutron/plugins/ml2/drivers/ovn/mech_driver/ovsdb/maintenance.py``. Its other tasks write what
+#: does not depend on what waits in the queue, and stay (``docs/ovn.md`` names each of them).
+LEFT_TO_WORKFLOWS: tuple[str, ...] = (
+    "check_baremetal_ports_dhcp_options",
+    "check_for_inconsistencies",
+    "check_global_dhcp_opts",
+    "check_network_broadcast_arps_to_all_routers",
+    "check_provider_distributed_ports",
+    "check_redirect_type_router_gateway_ports",
+    "update_security_group_with_address_group",
+)
 
-    It writes whatever differs in revision for a minute straight to OVN, and so overtakes changes
-    that wait in the queue (``neutron/plugins/ml2/drivers/ovn/mech_driver/ovsdb/maintenance.py``).
-    Periodic tasks are found by a mark on the method; without it this one is never run. The other
-    tasks there, which mend what an upgrade of Neutron or OVN left behind, stay.
+
+def leave_repairs_to_workflows() -> None:
+    """Take the repairs that overtake changes in the queue out of OVN's maintenance process.
+
+    A change may be committed and applied between their look at Neutron's rows and their write, and
+    would be undone. Periodic tasks are found by a mark on the method; without it these are never
+    run.
     """
-    maintenance.DBInconsistenciesPeriodics.check_for_inconsistencies = _left_to_workflows
+    for name in LEFT_TO_WORKFLOWS:
+        setattr(maintenance.DBInconsistenciesPeriodics, name, _left_to_workflows)
 
 
 def _left_to_workflows(_periodics: typing.Any) -> None:
     LOG.info("Repairs of OVN's Northbound database are left to workflows")
+
+
+def leave_router_ports_to_workflows() -> None:
+    """Keep API event threads from writing the routers' side of router ports.
+
+    Stands in for ``LogicalSwitchPortUpdateLogicalRouterPortEvent`` in
+    ``neutron/plugins/ml2/drivers/ovn/mech_driver/ovsdb/ovsdb_monitor.py``: after a change of the
+    network's side it reads Neutron's port and writes all of the router's side, without a key. The
+    workflow of the router or its interface, which a change of the port's addresses opens, does so.
+    """
+    ovsdb_monitor.LogicalSwitchPortUpdateLogicalRouterPortEvent.match_fn = _never
+
+
+def _never(_event: typing.Any, _kind: str, _row: typing.Any, _old: typing.Any = None) -> bool:
+    return False
 
 
 def read_while_transactions_wait() -> None:

@@ -3,10 +3,12 @@
 
 """Tasks: each step is durable, keeps its id over attempts, and what drivers return is kept."""
 
+import json
+
 import sqlalchemy as sa
 
 from networking_workflow.journal import tables
-from networking_workflow.model import tasks
+from networking_workflow.model import tasks, workflows
 from networking_workflow.model.states import Operation, TaskState
 from tests.contract.journal.world import FAILURE, World, change
 
@@ -146,3 +148,20 @@ def test_where_every_driver_was_removed_all_tasks_are_skipped(world: World) -> N
     assert claim is not None
     world.journal.succeed_unmanaged(claim)
     assert states(world) == [("ovn", "SKIPPED", 1), ("fabric", "SKIPPED", 0)]
+
+
+def test_snapshot_of_two_megabytes_comes_back_as_it_was(world: World) -> None:
+    pairs = [{"ip_address": f"10.0.{n // 256}.{n % 256}", "mac": "ä" * 2000} for n in range(500)]
+    addresses = [f"2001:db8::{n:x}/128" + "." * 1000 for n in range(1000)]
+    snapshot = {
+        "version": workflows.SNAPSHOT_VERSION,
+        "original": {"allowed_address_pairs": pairs},
+        "deleted": None,
+        "edge": {"addresses": addresses},
+    }
+    assert len(json.dumps(snapshot, ensure_ascii=False).encode()) > 2_000_000
+    world.record(change("port/p", snapshot=snapshot))
+    claim = world.claim()
+    assert claim is not None
+    assert claim.snapshot == snapshot
+    world.journal.succeed(claim)

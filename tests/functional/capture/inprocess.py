@@ -20,6 +20,7 @@ from neutron_lib import context as neutron_context
 from neutron_lib.callbacks import registry
 from neutron_lib.db import api as db_api
 from neutron_lib.plugins import directory
+from neutron_lib.policy import _engine as lib_policy
 from oslo_config import cfg
 from oslo_db.sqlalchemy import enginefacade
 
@@ -91,10 +92,12 @@ class Neutron:
         fresh = enginefacade.transaction_context()
         fresh.configure(connection=self.database.url, sqlite_fk=True, flush_on_subtransaction=True)
         seams.queue_writers(fresh, url)
+        self._undo.callback(fresh.dispose_pool)
         self._undo.callback(db_api.get_context_manager().patch_factory(fresh))
         self._undo.callback(session.uninstall)
         registry.clear()
         neutron_policy.reset()
+        lib_policy._ROLE_ENFORCER = None
         neutron_manager.NeutronManager.clear_instance()
         neutron_extensions.PluginAwareExtensionManager.clear_instance()
         directory._PLUGIN_DIRECTORY = None

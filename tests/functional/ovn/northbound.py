@@ -8,6 +8,7 @@ import re
 import typing
 
 from lab import ovn as lab_ovn
+from lab.demo import northbound
 
 TABLES = (
     "Logical_Switch",
@@ -32,13 +33,12 @@ Row = dict[str, typing.Any]
 
 def rows(ovn: lab_ovn.OvnCentral) -> dict[str, list[Row]]:
     """Return every row, references as UUID texts."""
-    found = {}
-    for table in TABLES:
-        said = json.loads(ovn.nbctl("--format=json", "list", table))
-        found[table] = [
+    return {
+        table: [
             dict(zip(said["headings"], map(_plain, values), strict=True)) for values in said["data"]
         ]
-    return found
+        for table, said in northbound.listed(ovn.nbctl, TABLES).items()
+    }
 
 
 def normalised(

@@ -106,18 +106,15 @@ class World:
 
     def rows(self) -> str:
         """Return all that floating IPs, forwardings and policies have in OVN."""
-        ovn = self.neutron.ovn
-        columns = "name,options,external_ids"
-        texts = [ovn.nbctl(f"--columns={columns}", "list", "Logical_Switch_Port")]
-        texts += [ovn.nbctl("list", table) for table in ("NAT",)]
-        texts += [
-            ovn.nbctl("--columns=name,nat,load_balancer", "list", "Logical_Router"),
-            ovn.nbctl("--columns=name,load_balancer", "list", "Logical_Switch"),
-            ovn.nbctl("list", "Load_Balancer"),
+        return self.neutron.ovn.nbctl(
+            *("--", "--columns=name,options,external_ids", "list", "Logical_Switch_Port"),
+            *("--", "list", "NAT"),
+            *("--", "--columns=name,nat,load_balancer", "list", "Logical_Router"),
+            *("--", "--columns=name,load_balancer", "list", "Logical_Switch"),
+            *("--", "list", "Load_Balancer"),
             # Not their uuids: they are made again.
-            ovn.nbctl("--columns=direction,match,priority,bandwidth,action", "list", "QoS"),
-        ]
-        return "\n".join(texts)
+            *("--", "--columns=direction,match,priority,bandwidth,action", "list", "QoS"),
+        )
 
     def balancers(self) -> list[str]:
         """Return the load balancers and who holds them, without their uuids."""

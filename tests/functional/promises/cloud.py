@@ -180,6 +180,11 @@ class Cloud:
         said = compare.Cloud(*(admin.list(kind) for kind in kinds))
         return compare.compare(said, northbound.read(self.ovn.nbctl)).differences
 
+    def differences_of_everything(self) -> list[str]:
+        """Return likewise for a cloud with service plugins, routers and the rest included."""
+        said = compare.listed(Caller(self))
+        return compare.compare(said, northbound.read(self.ovn.nbctl)).differences
+
 
 @contextlib.contextmanager
 def running(
@@ -207,6 +212,56 @@ def running(
             policy=dict.fromkeys(_PROFILE_RULES, "rule:context_is_admin"),
         )
         yield Cloud(stack.enter_context(neutron.Deployment(profile)), stack, fabric)
+
+
+@contextlib.contextmanager
+def routed(databases: pool.Pool) -> collections.abc.Iterator[Cloud]:
+    """Lend a cloud of OVN with its service plugins on MariaDB, and one API process of it."""
+    with contextlib.ExitStack() as stack:
+        central = stack.enter_context(ovn.OvnCentral())
+        for number in (1, 2, 3):
+            central.add_chassis(f"chassis-{number}", f"compute-{number}")
+        database = stack.enter_context(databases.blank("mariadb"))
+        schema.create(database)
+        profile = neutron.Profile(
+            database_url=database.url,
+            core_plugin="ml2_workflow",
+            mechanism_drivers=("ovn",),
+            service_plugins=("ovn-router", "qos", "port_forwarding", "trunk"),
+            extension_drivers=("port_security", "qos"),
+            ovn=central,
+            workflow=TAKE_OVER,
+            tenants=True,
+        )
+        running = Cloud(stack.enter_context(neutron.Deployment(profile)), stack, None)
+        running.add_api()
+        yield running
+
+
+class Caller:
+    """Calls of the API, each of which must succeed."""
+
+    def __init__(self, cloud: Cloud, api: int = 0) -> None:
+        self._client = cloud.client(api)
+
+    def get(self, path: str) -> typing.Any:
+        """Return the body of a GET."""
+        return self.call("GET", path.removeprefix("/"))
+
+    def call(self, method: str, path: str, **body: typing.Any) -> typing.Any:
+        """Return the body of any call."""
+        answer = self._client.call(method, f"/{path}", body or None)
+        assert answer.status in (200, 201, 204), answer
+        return answer.body
+
+    def make(self, path: str, member: str, **values: typing.Any) -> Json:
+        """Create a resource and return it."""
+        made: Json = self.call("POST", path, **{member: values})[member]
+        return made
+
+    def change(self, path: str, member: str, **values: typing.Any) -> None:
+        """Update a resource."""
+        self.call("PUT", path, **{member: values})
 
 
 def at_once(*calls: typing.Callable[[], object]) -> None:

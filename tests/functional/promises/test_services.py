@@ -4,15 +4,10 @@
 """Routers and what hangs on them, from the API through the conductor to OVN, on MariaDB."""
 
 import collections.abc
-import contextlib
-import typing
 
 import pytest
 
-from lab import neutron
-from lab import ovn as lab_ovn
 from lab.databases import pool
-from lab.neutron import schema
 from tests.functional.promises import cloud as clouds
 
 #: Northbound tables that the service plugins' kinds are made of.
@@ -21,24 +16,7 @@ TABLES = ("Logical_Router", "Logical_Router_Port", "NAT", "Load_Balancer", "QoS"
 
 @pytest.fixture(scope="module")
 def cloud(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
-    with contextlib.ExitStack() as stack:
-        ovn = stack.enter_context(lab_ovn.OvnCentral())
-        ovn.add_chassis("chassis-1", "compute-1")
-        database = stack.enter_context(database_pool.blank("mariadb"))
-        schema.create(database)
-        profile = neutron.Profile(
-            database_url=database.url,
-            core_plugin="ml2_workflow",
-            mechanism_drivers=("ovn",),
-            service_plugins=("ovn-router", "qos", "port_forwarding", "trunk"),
-            extension_drivers=("port_security", "qos"),
-            ovn=ovn,
-            workflow=clouds.TAKE_OVER,
-            tenants=True,
-        )
-        deployment = stack.enter_context(neutron.Deployment(profile))
-        running = clouds.Cloud(deployment, stack, None)
-        running.add_api()
+    with clouds.routed(database_pool) as running:
         yield running
 
 
@@ -50,27 +28,8 @@ def count(cloud: clouds.Cloud) -> dict[str, int]:
     }
 
 
-class Caller:
-    """Calls of the API, each of which must succeed."""
-
-    def __init__(self, cloud: clouds.Cloud) -> None:
-        self._client = cloud.client()
-
-    def call(self, method: str, path: str, **body: typing.Any) -> typing.Any:
-        answer = self._client.call(method, f"/{path}", body or None)
-        assert answer.status in (200, 201, 204), answer
-        return answer.body
-
-    def make(self, path: str, member: str, **values: typing.Any) -> clouds.Json:
-        made: clouds.Json = self.call("POST", path, **{member: values})[member]
-        return made
-
-    def change(self, path: str, member: str, **values: typing.Any) -> None:
-        self.call("PUT", path, **{member: values})
-
-
 def test_routed_cloud_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -> None:
-    admin, api = cloud.client(), Caller(cloud)
+    admin, api = cloud.client(), clouds.Caller(cloud)
     external = admin.create("networks", name="external", **{"router:external": True})
     admin.create("subnets", network_id=external["id"], ip_version=4, cidr="203.0.113.0/24")
     network = admin.create("networks", name="inner")
@@ -129,7 +88,7 @@ def test_routed_cloud_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -
 
 
 def test_what_changes_beside_a_router_reaches_it(cloud: clouds.Cloud) -> None:
-    admin, api = cloud.client(), Caller(cloud)
+    admin, api = cloud.client(), clouds.Caller(cloud)
     external = admin.create("networks", name="external2", **{"router:external": True})["id"]
     subnet = admin.create(
         "subnets",
@@ -181,7 +140,7 @@ def subports(cloud: clouds.Cloud, parent: str) -> set[tuple[str, str]]:
 
 
 def test_trunk_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -> None:
-    admin, api = cloud.client(), Caller(cloud)
+    admin, api = cloud.client(), clouds.Caller(cloud)
     network = admin.create("networks", name="trunked")
     parent, first, second = (
         admin.create("ports", network_id=network["id"])["id"] for _ in range(3)

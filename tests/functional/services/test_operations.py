@@ -9,7 +9,7 @@ import pytest
 
 from networking_workflow.journal import references
 from networking_workflow.plan import keys
-from tests.functional.capture import oracle
+from tests.functional.capture import inprocess, oracle
 from tests.functional.services.world import World, subport
 
 ROUTE = {"destination": "192.0.2.0/24", "nexthop": "10.0.0.77"}
@@ -282,3 +282,20 @@ def _hold_what_an_apply_reads(world, found):
                 assert {name: str(mode) for name, mode in wanted.items()}.items() <= (
                     workflow.keys.items()
                 )
+
+
+def test_bulk_of_50_ports_with_one_that_a_driver_refuses_leaves_nothing(world):
+    network = world.network["id"]
+    before = oracle.read(world.neutron.engine)
+    ports = [{"network_id": network} for _ in range(50)]
+    # OVN's create_port_precommit wants a tag beside parent_name.
+    ports[37] |= {"binding:profile": {"parent_name": "p"}}
+    body = {"ports": [{"project_id": inprocess.PROJECT, **port} for port in ports]}
+    with world.neutron.capturing() as found:
+        world.neutron.call("POST", "ports", body, status=400)
+    assert oracle.reduce(found) == {}
+    assert oracle.compare(before, oracle.read(world.neutron.engine)) == {}
+    del ports[37]["binding:profile"]
+    with world.neutron.capturing() as found:
+        world.neutron.create_bulk("port", ports)
+    assert len(found) == 50

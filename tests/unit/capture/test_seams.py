@@ -275,6 +275,30 @@ def test_other_databases_are_left_alone(url):
     assert manager._factory._url_cfg == before
 
 
+def raw(engine):
+    with engine.connect() as connection:
+        return connection.connection.dbapi_connection
+
+
+def test_sqlite_connections_are_used_again_and_not_by_a_forked_process(tmp_path, monkeypatch):
+    manager = started(f"sqlite:///{tmp_path}/x.db")
+    for engine in (manager.writer.get_engine(), manager.reader.get_engine()):
+        first = raw(engine)
+        assert raw(engine) is first
+        assert first.execute("PRAGMA busy_timeout").fetchone() == (seams.SQLITE_BUSY_TIMEOUT_MS,)
+        with monkeypatch.context() as forked:
+            forked.setattr(seams.os, "getpid", lambda: -1)
+            own = raw(engine)
+            assert own is not first
+            assert raw(engine) is own
+
+
+def test_oslo_db_still_takes_connections_of_sqlite_files_away(tmp_path):
+    manager = enginefacade.transaction_context()
+    manager.configure(connection=f"sqlite:///{tmp_path}/x.db")
+    assert isinstance(manager.writer.get_engine().pool, sa.NullPool)
+
+
 def test_installing_twice_listens_once():
     try:
         first = session.install()

@@ -1,0 +1,250 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""What is changed again, crosswise or half way while it is queued ends as the database says.
+
+On MariaDB and OVN; every test ends with a comparison of the whole cloud with the northbound rows.
+"""
+
+import collections.abc
+import contextlib
+
+import pytest
+import requests
+
+from lab.databases import pool
+from networking_workflow.model import failpoints
+from tests.functional.promises import cloud as clouds
+from tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def running(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
+    with clouds.routed(database_pool) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(running: clouds.Cloud) -> collections.abc.Iterator[clouds.Cloud]:
+    """A cloud in which all has come to OVN and equals it, after the test too."""
+    yield running
+    running.settles()
+    assert running.failed() == []
+    assert running.differences_of_everything() == []
+
+
+@pytest.fixture
+def api(cloud: clouds.Cloud) -> clouds.Caller:
+    return clouds.Caller(cloud)
+
+
+@contextlib.contextmanager
+def outage(cloud: clouds.Cloud) -> collections.abc.Iterator[None]:
+    """Queue what is done in the block: the northbound server is away, from a settled cloud on."""
+    cloud.settles()
+    cloud.ovn.stop_nb()
+    try:
+        yield
+        assert cloud.unfinished() != []
+    finally:
+        cloud.ovn.start_nb()
+    cloud.settles()
+
+
+class Tenant:
+    """A router with a gateway and an interface, two ports behind it, and a floating IP."""
+
+    def __init__(self, cloud: clouds.Cloud, number: int) -> None:
+        self.admin, self.api = cloud.client(), clouds.Caller(cloud)
+        self.external = self.outside(f"203.0.{number}.0/24")
+        self.network = self.admin.create("networks", name=f"inner-{number}")["id"]
+        cidr = f"10.{number}.0.0/24"
+        self.subnet = self.admin.create(
+            "subnets", network_id=self.network, ip_version=4, cidr=cidr
+        )["id"]
+        self.ports = [self.port() for _ in range(2)]
+        gateway = {"network_id": self.external}
+        self.router = self.admin.create("routers", external_gateway_info=gateway)["id"]
+        self.api.call("PUT", f"routers/{self.router}/add_router_interface", subnet_id=self.subnet)
+        at_port = {"floating_network_id": self.external, "port_id": self.ports[0]}
+        self.address = self.admin.create("floatingips", **at_port)["id"]
+
+    def outside(self, cidr: str) -> str:
+        made = self.admin.create("networks", **{"router:external": True})["id"]
+        self.admin.create("subnets", network_id=made, ip_version=4, cidr=cidr, enable_dhcp=False)
+        return str(made)
+
+    def port(self) -> str:
+        return str(self.admin.create("ports", network_id=self.network)["id"])
+
+    def associate(self, port: str | None) -> None:
+        self.api.change(f"floatingips/{self.address}", "floatingip", port_id=port)
+
+    def gateway(self, network: str | None) -> None:
+        info = {} if network is None else {"network_id": network}
+        self.api.change(f"routers/{self.router}", "router", external_gateway_info=info)
+
+
+def nat(cloud: clouds.Cloud, address: str) -> list[str]:
+    """Return the ports that a floating IP's NAT rows are for."""
+    found = cloud.ovn.nbctl(
+        *("--bare", "--columns=logical_port", "find", "NAT"),
+        f'external_ids:"neutron\\:fip_id"="{address}"',
+    )
+    return found.split()
+
+
+def test_floating_ip_taken_off_and_put_back_while_queued_keeps_its_nat(
+    cloud: clouds.Cloud,
+) -> None:
+    tenant = Tenant(cloud, 11)
+    with outage(cloud):
+        tenant.associate(None)
+        tenant.associate(tenant.ports[0])
+    assert nat(cloud, tenant.address) == [tenant.ports[0]]
+
+
+def test_floating_ip_moved_while_its_old_port_is_being_deleted(cloud: clouds.Cloud) -> None:
+    tenant = Tenant(cloud, 12)
+    first, second = tenant.ports
+    with outage(cloud):
+        tenant.associate(second)
+        tenant.api.call("DELETE", f"ports/{first}")
+    assert nat(cloud, tenant.address) == [second]
+
+
+def test_floating_ip_whose_port_is_deleted_and_which_then_moves(cloud: clouds.Cloud) -> None:
+    tenant = Tenant(cloud, 13)
+    first, second = tenant.ports
+    with outage(cloud):
+        tenant.api.call("DELETE", f"ports/{first}")
+        tenant.associate(second)
+    assert nat(cloud, tenant.address) == [second]
+
+
+def test_gateway_set_changed_and_cleared_while_queued(cloud: clouds.Cloud) -> None:
+    tenant = Tenant(cloud, 14)
+    second = tenant.outside("198.51.14.0/24")
+    tenant.associate(None)
+    with outage(cloud):
+        tenant.gateway(None)
+        tenant.gateway(second)
+        tenant.gateway(None)
+        tenant.gateway(tenant.external)
+        tenant.gateway(None)
+    lrps = cloud.ovn.nbctl("lrp-list", f"neutron-{tenant.router}").splitlines()
+    assert len(lrps) == 1
+    assert cloud.ovn.nbctl("lr-nat-list", f"neutron-{tenant.router}").strip() == ""
+    with outage(cloud):
+        tenant.gateway(tenant.external)
+        tenant.gateway(second)
+    assert "198.51.14." in cloud.ovn.nbctl("lr-nat-list", f"neutron-{tenant.router}")
+
+
+def test_two_routers_that_share_subnets_get_their_interfaces_crosswise(
+    cloud: clouds.Cloud,
+) -> None:
+    one, other = Tenant(cloud, 15), Tenant(cloud, 16)
+    second = [one.admin.create("ports", network_id=made.network)["id"] for made in (other, one)]
+    for _ in range(3):
+        clouds.at_once(
+            *(
+                lambda router=tenant.router, port=port: clouds.Caller(cloud).call(
+                    "PUT", f"routers/{router}/add_router_interface", port_id=port
+                )
+                for tenant, port in zip((one, other), second, strict=True)
+            )
+        )
+        clouds.at_once(
+            *(
+                lambda router=tenant.router, port=port: clouds.Caller(cloud).call(
+                    "PUT", f"routers/{router}/remove_router_interface", port_id=port
+                )
+                for tenant, port in zip((one, other), second, strict=True)
+            )
+        )
+        second = [one.admin.create("ports", network_id=made.network)["id"] for made in (other, one)]
+    cloud.settles()
+
+
+def test_trunk_deleted_with_subports_in_flight(cloud: clouds.Cloud, api: clouds.Caller) -> None:
+    admin = cloud.client()
+    network = admin.create("networks")["id"]
+    parent, first, second = (admin.create("ports", network_id=network)["id"] for _ in range(3))
+
+    def sub(port: str, tag: int) -> clouds.Json:
+        return {"port_id": port, "segmentation_type": "vlan", "segmentation_id": tag}
+
+    kept = api.make("trunks", "trunk", port_id=parent, sub_ports=[sub(first, 11)])["id"]
+    with outage(cloud):
+        api.call("PUT", f"trunks/{kept}/add_subports", sub_ports=[sub(second, 12)])
+        api.call("DELETE", f"trunks/{kept}")
+        made = api.make("trunks", "trunk", port_id=parent, sub_ports=[sub(second, 13)])["id"]
+        api.call("PUT", f"trunks/{made}/add_subports", sub_ports=[sub(first, 14)])
+        api.call("DELETE", f"trunks/{made}")
+    columns = cloud.ovn.nbctl("--bare", "--columns=parent_name", "list", "Logical_Switch_Port")
+    assert columns.strip() == ""
+
+
+def test_rule_deleted_and_made_again_while_queued(cloud: clouds.Cloud, api: clouds.Caller) -> None:
+    admin = cloud.client()
+    group = admin.create("security-groups", name="again")["id"]
+    ssh = {"direction": "ingress", "protocol": "tcp", "port_range_min": 22, "port_range_max": 22}
+    first = admin.create("security-group-rules", security_group_id=group, **ssh)["id"]
+    with outage(cloud):
+        api.call("DELETE", f"security-group-rules/{first}")
+        admin.create("security-group-rules", security_group_id=group, **ssh)
+    acls = cloud.ovn.nbctl("acl-list", f"pg_{group.replace('-', '_')}")
+    assert acls.count("tcp.dst == 22") == 1
+
+
+def test_rule_for_a_remote_group_that_is_deleted_leaves_no_acl(
+    cloud: clouds.Cloud, api: clouds.Caller
+) -> None:
+    admin = cloud.client()
+    group, remote = (admin.create("security-groups", name=name)["id"] for name in ("a", "b"))
+    rule = {"security_group_id": group, "remote_group_id": remote, "direction": "ingress"}
+    admin.create("security-group-rules", **rule)
+    cloud.settles()
+    name = f"pg_{group.replace('-', '_')}"
+    assert f"pg_{remote.replace('-', '_')}" in cloud.ovn.nbctl("acl-list", name)
+    with outage(cloud):
+        admin.create("security-group-rules", **rule, protocol="tcp")
+        api.call("DELETE", f"security-groups/{remote}")
+    assert f"pg_{remote.replace('-', '_')}" not in cloud.ovn.nbctl("acl-list", name)
+    assert api.call("GET", f"security-groups/{group}")["security_group"]["sync_state"] == "SYNCED"
+
+
+def test_port_moved_between_hosts_twice_while_queued(
+    cloud: clouds.Cloud, api: clouds.Caller
+) -> None:
+    admin = cloud.client()
+    network = admin.create("networks")["id"]
+    bound = {"binding:host_id": "compute-1", "device_owner": "compute:nova"}
+    port = admin.create("ports", network_id=network, **bound)["id"]
+    with outage(cloud):
+        for host in ("compute-2", "compute-3"):
+            api.change(f"ports/{port}", "port", **{"binding:host_id": host})
+    chassis = cloud.ovn.nbctl("get", "Logical_Switch_Port", port, "options:requested-chassis")
+    assert chassis.strip().strip('"') == "compute-3"
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3])
+def test_router_call_killed_between_its_transactions_converges(
+    cloud: clouds.Cloud, api: clouds.Caller, commits: int
+) -> None:
+    tenant = Tenant(cloud, 20 + commits)
+    mortal = cloud.add_api(
+        environment={failpoints.ENVIRONMENT: f"capture.committed=kill:{commits}"}
+    )
+    unlucky = cloud.client(-1)
+    cloud.apis.remove(mortal)
+    gateway = {"network_id": tenant.external}
+    with pytest.raises(requests.ConnectionError):
+        unlucky.create("routers", name="half", external_gateway_info=gateway)
+    wait_until(lambda: not mortal.process.alive(), 60, "the API process to be gone")
+    cloud.settles()
+    assert cloud.failed() == []
+    (router,) = cloud.client().list("routers", name="half")
+    assert router["sync_state"] == "SYNCED"
+    api.call("DELETE", f"routers/{router['id']}")
