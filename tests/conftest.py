@@ -13,6 +13,21 @@ from lab.databases import pool
 from lab.neutron import schema as neutron_schema
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give tests of a whole Neutron in this process MariaDB, and SQLite to those marked so."""
+    if "neutron" not in metafunc.fixturenames or hasattr(metafunc.module, "neutron"):
+        return
+    folder = pathlib.Path(metafunc.module.__file__ or "").parent.name
+    if folder in ON_BOTH:
+        marked = metafunc.definition.get_closest_marker("on_sqlite") is not None
+        kinds = ["mariadb", "sqlite"] if marked else ["mariadb"]
+        metafunc.parametrize("neutron", kinds, indirect=True, scope="package")
+
+
+#: Folders with a Neutron a database, shared by their tests.
+ON_BOTH = ("capture", "api")
+
+
 @pytest.fixture
 def short_path() -> collections.abc.Iterator[pathlib.Path]:
     """A folder for unix sockets, whose paths may have 107 bytes: shorter than ``tmp_path``."""

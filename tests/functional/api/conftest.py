@@ -10,7 +10,7 @@ from tests.functional.api import clients, seed
 from tests.functional.capture import inprocess
 
 
-@pytest.fixture(scope="package", params=["sqlite", "mariadb"])
+@pytest.fixture(scope="package")
 def neutron(
     request: pytest.FixtureRequest, database_pool: pool.Pool
 ) -> collections.abc.Iterator[clients.Neutron]:

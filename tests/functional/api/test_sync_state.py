@@ -64,6 +64,7 @@ def settle(
         how(rows[0]["id"])
 
 
+@pytest.mark.on_sqlite
 def test_the_answer_of_a_create_says_pending(neutron: clients.Neutron) -> None:
     tenant = neutron.tenant()
     for kind, answer in make_one_of_each(tenant).items():
@@ -123,6 +124,7 @@ def test_bulk_creates_answer_pending(neutron: clients.Neutron) -> None:
     assert [port["sync_state"] for port in answer.body["ports"]] == ["PENDING"] * 3
 
 
+@pytest.mark.on_sqlite
 def test_success_and_failure_show_on_the_resource(
     neutron: clients.Neutron, seeded: seed.Seed
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_resource_older_than_the_journal_is_unmanaged(
     assert found["sync_error"] is None
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("collection", _LISTS)
 def test_every_collection_is_filtered(
     neutron: clients.Neutron, seeded: seed.Seed, collection: str

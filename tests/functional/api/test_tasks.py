@@ -8,6 +8,8 @@ import pytest
 from networking_workflow.model import failures
 from tests.functional.api import clients, seed
 
+pytestmark = pytest.mark.on_sqlite
+
 
 def test_a_tenant_sees_its_own_tasks_without_cause_and_host(
     neutron: clients.Neutron, seeded: seed.Seed

@@ -11,6 +11,8 @@ import pytest
 from networking_workflow.model import failures, states
 from tests.functional.api import clients, seed
 
+pytestmark = pytest.mark.on_sqlite
+
 
 def test_a_call_is_seen_by_its_project_as_a_workflow(neutron: clients.Neutron) -> None:
     tenant = neutron.tenant()

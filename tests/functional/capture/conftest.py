@@ -12,7 +12,7 @@ from tests.functional.capture import inprocess
 from tests.functional.capture.world import World
 
 
-@pytest.fixture(scope="package", params=["sqlite", "mariadb"])
+@pytest.fixture(scope="package")
 def neutron(
     request: pytest.FixtureRequest, database_pool: pool.Pool
 ) -> collections.abc.Iterator[inprocess.Neutron]:

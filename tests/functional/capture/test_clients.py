@@ -14,6 +14,7 @@ CLIENTS = 8
 PORTS = {"sqlite": 200, "mariadb": 40}
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.slow
 def test_eight_clients_that_create_ports_see_no_error(neutron):
     network = neutron.create("network", name="n")

@@ -34,6 +34,15 @@ def neutron(database_pool: pool.Pool, ovn: lab_ovn.OvnCentral) -> collections.ab
     running.close()
 
 
-@pytest.fixture
-def world(neutron: Neutron) -> World:
+@pytest.fixture(scope="package")
+def routed(neutron: Neutron) -> World:
+    """A router with a gateway and an interface, for tests that leave both as they are."""
     return World(neutron)
+
+
+@pytest.fixture
+def world(neutron: Neutron, routed: World, request: pytest.FixtureRequest) -> World:
+    made = World(neutron)
+    if request.node.get_closest_marker("behind_one_router"):
+        made.stand_behind(routed)
+    return made

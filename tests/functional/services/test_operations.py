@@ -256,7 +256,13 @@ OPERATIONS: dict[str, tuple[Prepare, typing.Callable[[World, typing.Any], typing
 }
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    """What floating IPs and forwardings need costs more than the call that is tested."""
+    alone = name.split()[0] not in ("floatingip", "forwarding")
+    return [] if alone else [pytest.mark.behind_one_router]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in OPERATIONS])
 def test_every_changed_row_has_its_workflow_and_every_workflow_its_row(world, name):
     prepare, call = OPERATIONS[name]
     prepared = prepare(world)
