@@ -6,8 +6,9 @@
 import threading
 import types
 
+import pytest
 from futurist import periodics
-from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance
+from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance, ovsdb_monitor
 
 from networking_workflow.drivers.ovn import connections, seams
 
@@ -48,12 +49,20 @@ def test_stock_may_go_on_setting_its_own() -> None:
     assert driver.nb_ovn == "reconnected"
 
 
-def test_ovns_periodic_repair_is_never_run() -> None:
-    stock = maintenance.DBInconsistenciesPeriodics.check_for_inconsistencies
+@pytest.mark.parametrize("name", seams.LEFT_TO_WORKFLOWS)
+def test_repair_of_ovns_that_overtakes_workflows_is_never_run(name: str) -> None:
+    stock = getattr(maintenance.DBInconsistenciesPeriodics, name)
     assert periodics.is_periodic(stock) or stock is seams._left_to_workflows
     seams.leave_repairs_to_workflows()
-    current = maintenance.DBInconsistenciesPeriodics.check_for_inconsistencies
+    current = getattr(maintenance.DBInconsistenciesPeriodics, name)
     assert not periodics.is_periodic(current)
     thread = maintenance.MaintenanceThread()
     thread.add_periodics(types.SimpleNamespace(check=current))
     assert thread._callables == []
+
+
+def test_router_ports_are_nothing_to_the_events_of_their_switch_ports() -> None:
+    seams.leave_router_ports_to_workflows()
+    kind = ovsdb_monitor.LogicalSwitchPortUpdateLogicalRouterPortEvent
+    event = kind.__new__(kind)
+    assert event.match_fn("update", None, None) is False
