@@ -353,21 +353,40 @@ def port_lives(world: World) -> None:
         assert "neutron:host_id" not in world.get("Logical_Switch_Port", world.port, "external_ids")
 
 
+@contextlib.contextmanager
+def _up(world: World) -> collections.abc.Iterator[typing.Any]:
+    """Let the port be up, but OVN not hold what an API process would have written then."""
+    nb = world.neutron.mech_driver.nb_ovn
+    lsp = nb.lookup("Logical_Switch_Port", world.port)
+    world.binding(world.port)
+    world.ovn.plug(world.port, "ch1")
+    wait_until(lambda: ovn_utils.is_lsp_up(lsp), PATIENCE_S, "the port to be up")
+    nb.db_clear("NAT", world.nat(), "external_mac").execute(check_error=True)
+    yield lsp
+    world.ovn.sbctl("lsp-unbind", world.port)
+    wait_until(lambda: not ovn_utils.is_lsp_up(lsp), PATIENCE_S, "the port to be down")
+    world.neutron.mech_driver.set_port_status_down(world.port)
+
+
 def api_connects(world: World) -> None:
     """It is told of every port that there is."""
-    driver = world.neutron.mech_driver
-    event = ovsdb_monitor.LogicalSwitchPortCreateEvent(driver)
-    event.run(event.ROW_CREATE, driver.nb_ovn.lookup("Logical_Switch_Port", world.port), None)
+    event = ovsdb_monitor.LogicalSwitchPortCreateEvent(world.neutron.mech_driver)
+    with _up(world) as lsp:
+        event.run(event.ROW_CREATE, lsp, None)
+        assert "neutron:host_id" in world.get("Logical_Switch_Port", world.port, "external_ids")
+        assert world.get("NAT", world.nat(), "external_mac") != "[]"
 
 
 def floatingip_appears(world: World) -> None:
     """Its port was up before OVN had its row."""
     driver = world.neutron.mech_driver
-    row = driver.nb_ovn.lookup("NAT", world.nat())
-    for kind in (ovsdb_monitor.FIPAddDeleteEvent, ovsdb_monitor.FIPAddExternalMacEvent):
-        event = kind(driver)
-        assert event.matches(event.ROW_CREATE, row)
-        event.run(event.ROW_CREATE, row, None)
+    with _up(world):
+        row = driver.nb_ovn.lookup("NAT", world.nat())
+        for kind in (ovsdb_monitor.FIPAddDeleteEvent, ovsdb_monitor.FIPAddExternalMacEvent):
+            event = kind(driver)
+            assert event.matches(event.ROW_CREATE, row)
+            event.run(event.ROW_CREATE, row, None)
+        assert world.get("NAT", world.nat(), "external_mac") != "[]"
 
 
 def gateway_moves(world: World) -> None:
