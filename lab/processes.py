@@ -221,6 +221,17 @@ class Process:
                 f"{deadline_s:.0f} s and was killed; its log:\n{self.log_tail()}"
             )
 
+    def terminate(self, deadline_s: float) -> int:
+        """Send SIGTERM to it alone; return the exit code once it has ended by itself.
+
+        :raises lab.waiting.DeadlinePassed: if it does not end in time.
+        """
+        self._signal(signal.SIGTERM)
+        waiting.wait_until(
+            lambda: not self.alive(), deadline_s, lambda: f"{self.name} to end:\n{self.log_tail()}"
+        )
+        return self._popen.wait()
+
     def kill(self) -> None:
         """SIGKILL it and its process group; return when all of it is gone."""
         with contextlib.suppress(ProcessLookupError):

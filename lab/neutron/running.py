@@ -81,6 +81,13 @@ class _NeutronProcess:
             self.process.stop()
             self.process = None
 
+    def terminate(self, deadline_s: float) -> int:
+        """SIGTERM; return the exit code once it has ended by itself.
+
+        :raises DeadlinePassed: if it does not end in time.
+        """
+        return self._running().terminate(deadline_s)
+
     def kill(self) -> None:
         """SIGKILL, at once and with all its children."""
         if self.process is not None:

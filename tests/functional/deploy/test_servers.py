@@ -1,0 +1,155 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Neutron's processes as a deployment runs them (docs/deploy.md), with one OVN and one MariaDB."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import typing
+
+import pytest
+import sqlalchemy as sa
+
+from lab import client, neutron, ovn
+from lab.databases import pool
+from lab.neutron import deployed, schema
+from networking_workflow.journal import tables
+from tests.waiting import wait_until
+
+PATIENCE_S = 60
+
+#: Program -> what it logs when its work has begun.
+BESIDE = {
+    "neutron-rpc-server": "RpcWorker process has finished the post initialization",
+    "neutron-periodic-workers": "Selected multiprocessing start method",
+    "neutron-ovn-maintenance-worker": "Starting OVNClientPlacementExtension",
+}
+
+PAGE = pathlib.Path(__file__).resolve().parents[3] / "docs" / "deploy.md"
+
+
+@pytest.fixture(scope="module")
+def profile(database_pool: pool.Pool) -> collections.abc.Iterator[neutron.Profile]:
+    with contextlib.ExitStack() as stack:
+        central = stack.enter_context(ovn.OvnCentral())
+        database = stack.enter_context(database_pool.blank("mariadb"))
+        schema.create(database)
+        yield neutron.Profile(
+            database_url=database.url,
+            core_plugin="ml2_workflow",
+            mechanism_drivers=("ovn",),
+            service_plugins=("ovn-router",),
+            ovn=central,
+            workflow={"lease_s": 4, "chores_s": 1, "probe_s": 0.5},
+            options={"DEFAULT": {"rpc_workers": 1, "rpc_state_report_workers": 0}},
+        )
+
+
+def rows(profile: neutron.Profile, query: sa.Select[typing.Any]) -> list[typing.Any]:
+    with pool.engine(profile.database_url) as engine, engine.connect() as connection:
+        return list(connection.execute(query).all())
+
+
+def living(profile: neutron.Profile, host: str) -> set[int]:
+    """Return the processes of a host whose conductors are registered."""
+    table = tables.conductors.c
+    found = sa.select(table.pid).where(table.host == host, table.state == "ALIVE")
+    return {row.pid for row in rows(profile, found)}
+
+
+def in_ovn(profile: neutron.Profile, port_id: str) -> bool:
+    assert profile.ovn is not None
+    table = tables.workflows.c
+    found = rows(profile, sa.select(table.state).where(table.resource_id == port_id))
+    name = profile.ovn.nbctl(
+        "--bare", "--columns=name", "find", "Logical_Switch_Port", f"name={port_id}"
+    )
+    return bool(found) and found[-1].state == "SUCCESS" and name.strip() == port_id
+
+
+def make_port(api: neutron.NeutronApi) -> str:
+    """Return the id of a new port on a new network."""
+    caller = client.Client(api.url)
+    try:
+        network = caller.create("networks", name="deployed")
+        return str(caller.create("ports", network_id=network["id"])["id"])
+    finally:
+        caller.close()
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uwsgi"])
+def test_two_workers_run_what_they_record_and_end_in_order(
+    profile: neutron.Profile, server: str
+) -> None:
+    with neutron.Deployment(profile) as deployment:
+        api = deployed.DeployedApi(deployment, server, host=f"{server}-host")
+        with api:
+            wait_until(
+                lambda: living(profile, api.host) == set(api.worker_pids),
+                PATIENCE_S,
+                "a conductor in each of the workers, and none in the server itself",
+            )
+            assert len(api.worker_pids) == 2
+            port = make_port(api)
+            wait_until(lambda: in_ovn(profile, port), PATIENCE_S, "the port to be in OVN")
+
+            killed = api.worker_pids[0]
+            os.kill(killed, signal.SIGKILL)
+            wait_until(
+                lambda: (
+                    killed not in api.worker_pids
+                    and living(profile, api.host) == set(api.worker_pids)
+                    and len(api.worker_pids) == 2
+                ),
+                PATIENCE_S,
+                "another worker with a conductor in the place of the killed one",
+            )
+            port = make_port(api)
+            wait_until(lambda: in_ovn(profile, port), PATIENCE_S, "the port to be in OVN")
+
+            workers = api.worker_pids
+            assert api.terminate(PATIENCE_S) == 0, api.log
+            assert [pid for pid in workers if pathlib.Path(f"/proc/{pid}").exists()] == []
+            assert living(profile, api.host) == set()  # each has signed off
+
+
+def northbound(profile: neutron.Profile) -> tuple[str, ...]:
+    assert profile.ovn is not None
+    ports = "--columns=_uuid,name,addresses,enabled,options,external_ids"
+    switches = "--columns=_uuid,name,ports,other_config,external_ids"
+    return (
+        profile.ovn.nbctl(ports, "list", "Logical_Switch_Port"),
+        profile.ovn.nbctl(switches, "list", "Logical_Switch"),
+    )
+
+
+def test_no_process_beside_the_api_writes_what_is_queued(profile: neutron.Profile) -> None:
+    recording = dataclasses.replace(profile, workflow={"conductor": "separate"})
+    with contextlib.ExitStack() as stack:
+        deployment = stack.enter_context(neutron.Deployment(recording))
+        with neutron.NeutronApi(deployment, host="recording") as api:
+            port = make_port(api)
+        before = northbound(profile)
+        beside = [
+            deployed.Beside(deployment, program, says=says) for program, says in BESIDE.items()
+        ]
+        for process in beside:
+            stack.callback(process.kill)
+            process.launch()
+        for process in beside:
+            process.wait_ready(deadline_s=PATIENCE_S)
+        assert northbound(profile) == before
+        assert [process.terminate(PATIENCE_S) for process in beside] == [0, 0, 0]
+        assert northbound(profile) == before
+        with neutron.Conductor(deployment):
+            wait_until(lambda: in_ovn(profile, port), PATIENCE_S, "the port to be in OVN")
+
+
+@pytest.mark.parametrize("options", [deployed.GUNICORN, deployed.UWSGI])
+def test_the_page_shows_the_options_that_are_tested(options: tuple[str, ...]) -> None:
+    shown = " ".join(PAGE.read_text().replace("\\\n", " ").split())
+    assert " ".join(options) in shown
