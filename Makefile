@@ -66,6 +66,11 @@ docs: venv  ## Write the pages of docs/ that are generated from the code
 	$(BIN)/python scripts/generate_docs.py
 	$(BIN)/python -m networking_workflow.conf.reference > docs/configuration.md
 
+.PHONY: coverage
+coverage: venv  ## Write docs/coverage.md from a running Neutron and OVN
+	scripts/install-debian demo
+	$(BIN)/python -m lab.coverage
+
 .PHONY: venv
 venv: $(STAMP)  ## Make .venv with the locked dependencies
 
