@@ -22,6 +22,9 @@ from tests.waiting import wait_until
 
 PATIENCE_S = 60
 
+#: Less than the 40 s after which both servers kill a worker that does not end by itself.
+STOP_S = 35
+
 #: Program -> what it logs when its work has begun.
 BESIDE = {
     "neutron-rpc-server": "RpcWorker process has finished the post initialization",
@@ -112,7 +115,7 @@ def test_two_workers_run_what_they_record_and_end_in_order(
             wait_until(lambda: in_ovn(profile, port), PATIENCE_S, "the port to be in OVN")
 
             workers = api.worker_pids
-            assert api.terminate(PATIENCE_S) == 0, api.log
+            assert api.terminate(STOP_S) == 0, api.log
             assert [pid for pid in workers if pathlib.Path(f"/proc/{pid}").exists()] == []
             assert living(profile, api.host) == set()  # each has signed off
 
