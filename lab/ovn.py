@@ -26,6 +26,7 @@ class OvnCentral:
     """
 
     def __init__(self) -> None:
+        self._chassis = 0
         self.folder = processes.Folder("ovn")
         self._processes: dict[str, processes.Process] = {}
 
@@ -121,12 +122,14 @@ class OvnCentral:
 
         :param bridge_mappings: ``<physical network>:<bridge>``, with commas between several.
         """
+        self._chassis += 1
+        address = f"127.0.0.{self._chassis}"  # no two may have the same tunnel end
         config = [f'other_config:ovn-bridge-mappings="{bridge_mappings}"']
         config.append("other_config:datapath-type=system")
         if gateway:
             config.append("other_config:ovn-cms-options=enable-chassis-as-gw")
         self.sbctl(
-            *("chassis-add", name, "geneve", "127.0.0.1"),
+            *("chassis-add", name, "geneve", address),
             *("--", "set", "chassis", name, f"hostname={host}", *config),
         )
         chassis = self.sbctl("--bare", "--columns=_uuid", "find", "chassis", f"name={name}").strip()
