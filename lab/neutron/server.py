@@ -58,6 +58,7 @@ class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]
         from neutron import policy  # isort: skip
 
         policy.init()
+        gc.freeze()  # nothing of this is ever garbage: no collection need look at it
         gc.enable()
         return api.application
 

@@ -32,8 +32,9 @@ from networking_workflow.model import errors, states
 LOG = log.getLogger(__name__)
 
 _Call = typing.Callable[[apply_work.Work], None]
+_Apply = typing.Callable[[apply_work.Work], apply_work.Applied] | _Call
 
-_KINDS: dict[str, tuple[_Call, _Call]] = {
+_KINDS: dict[str, tuple[_Apply, _Call]] = {
     "network": (networks.apply, networks.delete),
     "subnet": (subnets.apply, subnets.delete),
     "port": (ports.apply, ports.delete),
@@ -87,9 +88,8 @@ class OvnDriver:
         return resource_type in _KINDS and operation in states.Operation
 
     def apply(self, target: protocol.Target) -> typing.Mapping[str, typing.Any] | None:
-        """See :meth:`protocol.Driver.apply`; there is nothing to remember for the next call."""
-        self._call(_KINDS[target.resource_type][0], target)
-        return None
+        """See :meth:`protocol.Driver.apply`; only DNS records of ports need to be remembered."""
+        return self._call(_KINDS[target.resource_type][0], target)
 
     def delete(self, target: protocol.Target) -> None:
         """See :meth:`protocol.Driver.delete`."""
@@ -103,7 +103,7 @@ class OvnDriver:
         """Give the connections up."""
         self._connections.close()
 
-    def _call(self, do: _Call, target: protocol.Target) -> None:
+    def _call(self, do: _Apply, target: protocol.Target) -> apply_work.Applied:
         pair = self._connect()
         work = apply_work.Work(
             connections=self._connections,
@@ -116,11 +116,12 @@ class OvnDriver:
         )
         with seams.own_connections(pair):
             try:
-                do(work)
+                return do(work)
             except errors.WorkflowError:
                 raise
             except ovn_errors.GONE as gone:
                 self._forget(work, gone)
+                return None
             except ovn_errors.EXPECTED as failed:
                 raise self._understand(pair, failed) from failed
 

@@ -55,6 +55,7 @@ class Port:
     metadata_ips: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Subnet id to the metadata port's address; read only for ports with DHCP options."""
     policy: Dict | None = None  #: the QoS policy that holds for it, with its ``rules``
+    lost_records: frozenset[str] = frozenset()  #: DNS names that were its, and are not any more
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,6 +68,13 @@ def own_dhcp_rows(nb: typing.Any, port_id: str) -> list[typing.Any]:
         ]
 
 
+def dns(nb: typing.Any, switch: str) -> typing.Any:
+    """Return the row with the DNS records of a switch's ports, or None."""
+    there = row(nb, "Logical_Switch", switch)
+    found = there.dns_records if there is not None else ()
+    return next((one for one in found if one.external_ids.get("ls_name") == switch), None)
+
+
 def port_groups(nb: typing.Any, lsp: typing.Any) -> frozenset[str]:
     """Return the names of those port groups of security groups that the port is in."""
     return frozenset(
@@ -207,10 +214,16 @@ def _sorted_ips(address: str) -> str:
     return address if mac == "VRRPv3" else " ".join([mac, *sorted(ips)])
 
 
+def _dns(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    found = dns(nb, wanted.name)
+    return None if found is None else {"records": dict(found.records)}
+
+
 _READERS: dict[str, typing.Callable[[typing.Any, compare.Row], Columns | None]] = {
     "Logical_Switch": _logical_switch,
     "Logical_Switch_Port": _logical_switch_port,
     "DHCP_Options": _dhcp_options,
+    "DNS": _dns,
     "Port_Group": _port_group,
     "ACL": _acl,
     "Address_Set": _address_set,

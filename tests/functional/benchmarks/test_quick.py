@@ -3,7 +3,7 @@
 
 """Figures run from end to end and write what they found; how fast is not asked here.
 
-One in a whole Neutron, one on the journal alone; those over HTTP take minutes.
+One on the journal alone; those with a whole Neutron take minutes.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 
 import benchmarks.__main__
 
-FIGURES = ("capture", "claim")
+FIGURES = ("claim",)
 
 
 def quick(name: str, folder: pathlib.Path) -> list[dict[str, typing.Any]]:

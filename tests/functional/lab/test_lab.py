@@ -319,16 +319,22 @@ def test_second_schema_comes_from_the_template_and_is_the_same(database_pool: po
             assert contents(first.url) == contents(second.url)
 
 
-def contents(url: str) -> dict[str, tuple[list[str], int]]:
-    """Return ``{table: (columns, number of rows)}``."""
+#: What a database says of its own tables, in one statement: asking for each takes minutes.
+_TABLES = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name",
+    "mysql": "SELECT table_name, column_name, column_type FROM information_schema.columns "
+    "WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position",
+}
+
+
+def contents(url: str) -> tuple[list[typing.Any], list[typing.Any]]:
+    """Return every table with its columns, and every table with its number of rows."""
     with pool.engine(url) as engine, engine.connect() as connection:
-        inspector = sa.inspect(engine)
-        return {
-            name: (
-                [column["name"] for column in inspector.get_columns(name)],
-                connection.execute(
-                    sa.select(sa.func.count()).select_from(sa.table(name))
-                ).scalar_one(),
+        columns = connection.execute(sa.text(_TABLES[engine.dialect.name])).all()
+        counts = sa.union_all(
+            *(
+                sa.select(sa.literal(name), sa.func.count()).select_from(sa.table(name))
+                for name in sorted({row[0] for row in columns})
             )
-            for name in inspector.get_table_names()
-        }
+        )
+        return list(map(tuple, columns)), sorted(map(tuple, connection.execute(counts)))

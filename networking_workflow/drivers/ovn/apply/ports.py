@@ -12,8 +12,9 @@ from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from neutron_lib import constants
 
 from networking_workflow.drivers.ovn import facts, observe
-from networking_workflow.drivers.ovn.apply import drop_group, qos, subnets
+from networking_workflow.drivers.ovn.apply import dns, drop_group, qos, subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
+from networking_workflow.drivers.ovn.expect import dns as expect_dns
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
 from networking_workflow.drivers.ovn.expect import ports as expect_ports
 from networking_workflow.drivers.ovn.expect import qos as expect_qos
@@ -24,8 +25,8 @@ _LSP = "Logical_Switch_Port"
 _GROUPS = ovn_const.OVN_SG_IDS_EXT_ID_KEY
 
 
-def apply(work: apply_work.Work) -> None:
-    """Make OVN hold the port.
+def apply(work: apply_work.Work) -> apply_work.Applied:
+    """Make OVN hold the port; return its DNS records, which only it knows to be its own.
 
     :raises MissingReference: if OVN lacks the network, a security group, or a subnet's DHCP
         options that the port is to refer to.
@@ -36,11 +37,15 @@ def apply(work: apply_work.Work) -> None:
         work.target.resource_id,
         metadata=work.settings.metadata_enabled,
     )
-    if not expect_ports.ignored(known.port):
-        _require_references(work, known)
-        _converge(work, known)
-        work.bump_revision(known.port, ovn_const.TYPE_PORTS)
-        _tell_neutron(work, known.port)
+    if expect_ports.ignored(known.port):
+        return None
+    known = dataclasses.replace(known, lost_records=dns.lost(work, known))
+    _require_references(work, known)
+    _converge(work, known)
+    work.bump_revision(known.port, ovn_const.TYPE_PORTS)
+    _tell_neutron(work, known.port)
+    records = expect_dns.records(known.port, known.network)
+    return {"dns": records, "network_id": known.port["network_id"]} if records else None
 
 
 def delete(work: apply_work.Work) -> None:
@@ -51,6 +56,7 @@ def delete(work: apply_work.Work) -> None:
         work.client.delete_port(work.context, port_id)
         work.connections.catch_up(work.pair)
     _remove_rest(work, port_id)
+    dns.remove(work)
     qos.remove(work, port_id)
     work.forget_revision(port_id, ovn_const.TYPE_PORTS)
 
@@ -136,6 +142,7 @@ def _write(work: apply_work.Work, known: facts.Port, found: apply_work.Differenc
     _write_port_groups(work, known)
     _write_own_dhcp(work, known)
     _write_qos(work, known)
+    dns.write(work, known, found)
     with work.nb.transaction(check_error=True) as txn:
         for child, virtual_ip in known.virtual_children.items():
             txn.add(

@@ -20,6 +20,9 @@ WRITES = 2
 
 _REVISION = "external_ids:neutron:revision_number"
 
+#: What a call returns to be remembered: ``Target.applied`` of the next one.
+Applied = typing.Mapping[str, typing.Any] | None
+
 Rows = tuple[compare.Row, ...]
 Differences = tuple[compare.Difference, ...]
 

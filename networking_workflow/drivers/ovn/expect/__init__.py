@@ -32,6 +32,6 @@ ACL                     ``log``, ``name``, ``severity``, ``meter``,      packet 
                         ``label``, and ACLs without a rule id
 ======================  ===============================================  ===========================
 
-DNS records are written by ``OVNClient`` together with the port, and are not compared.
+Of the DNS records of a switch each port answers for its own; ``DNS:options`` are left out.
 ``options:requested-chassis`` is here: it is the port's ``binding:host_id`` and nothing else.
 """

@@ -14,6 +14,7 @@ from networking_workflow.drivers.ovn import compare, facts, settings
 from networking_workflow.drivers.ovn.expect import (
     binding,
     dhcp,
+    dns,
     networks,
     qos,
     security_groups,
@@ -52,7 +53,13 @@ def rows(known: facts.Port, options: settings.OvnSettings) -> tuple[compare.Row,
             **({} if is_router_port(known.port) else _plain_columns(known, links, options)),
         },
     )
-    return (row, *links.own, *_virtual_children(known), *_qos_rows(known))
+    return (
+        row,
+        *links.own,
+        *_virtual_children(known),
+        *_qos_rows(known),
+        *dns.rows(known),
+    )
 
 
 def has_qos(port: facts.Dict) -> bool:
