@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from networking_workflow.api import answers, startup, sync_state, tasks, workflows
 from networking_workflow.capture import plugin as capture_plugin
-from networking_workflow.cmd import embedded
+from networking_workflow.cmd import embedded, servers
 
 #: Of the API extension that every deployment with this plugin has.
 ALIAS = "workflow"
@@ -32,6 +32,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
     __native_sorting_support = True
 
     def __init__(self) -> None:
+        capture_plugin.exit_on_error(servers.refuse_a_later_fork)
         capture_plugin.exit_on_error(lambda: startup.check(cfg.CONF))
         sync_state.install()
         super().__init__()

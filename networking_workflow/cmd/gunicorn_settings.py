@@ -22,6 +22,12 @@ worker_class = "gthread"
 #: Longer than ``[workflow] drain_s`` by default, within which a conductor lets its work finish.
 graceful_timeout = 40
 
+if "--preload" in (*sys.argv, *os.environ.get("GUNICORN_CMD_ARGS", "").split()):
+    sys.exit(
+        "gunicorn loads neutron-api before it forks its workers, which OVN's connections and the "
+        "conductor do not survive. Remove --preload."
+    )
+
 
 def post_fork(server: typing.Any, _worker: typing.Any) -> None:
     """Prepare a worker, before it loads Neutron.

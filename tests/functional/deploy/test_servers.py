@@ -9,6 +9,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import subprocess
 import typing
 
 import pytest
@@ -118,6 +119,30 @@ def test_two_workers_run_what_they_record_and_end_in_order(
             assert api.terminate(STOP_S) == 0, api.log
             assert [pid for pid in workers if pathlib.Path(f"/proc/{pid}").exists()] == []
             assert living(profile, api.host) == set()  # each has signed off
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [("gunicorn", ["--preload"]), ("uwsgi", ["--disable-logging"])],
+)
+def test_server_that_loads_neutron_before_it_forks_does_not_start(
+    profile: neutron.Profile, server: str, words: list[str]
+) -> None:
+    with neutron.Deployment(profile) as deployment:
+        api = deployed.DeployedApi(deployment, server, host=f"preloading-{server}")
+        argv = [word for word in api._argv() if word != "--lazy-apps"] + words
+        ended = subprocess.run(
+            argv,
+            env={**api._environment(), "PYTHONPATH": str(PAGE.parents[1])},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    assert ended.returncode != 0
+    assert f"{server.replace('uwsgi', 'uWSGI')} loads neutron-api before it forks" in (
+        ended.stdout + ended.stderr
+    )
 
 
 def northbound(profile: neutron.Profile) -> tuple[str, ...]:
