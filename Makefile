@@ -9,7 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 CODE := networking_workflow lab benchmarks tests scripts
-TIERS := tests/unit tests/contract tests/functional tests/chaos tests/golden
+# The longest files first, so that no worker is left with one at the end.
+TIERS := tests/contract tests/chaos tests/functional tests/unit
 
 .PHONY: help
 help:  ## Show this
@@ -31,7 +32,7 @@ serve:  ## Leave that cloud up and say how to use it with `openstack` (DB=sqlite
 test:  ## Run everything: linters, then all tests, with servers of their own
 	scripts/install-debian test
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(wildcard $(TIERS))
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TIERS)
 
 .PHONY: test-unit
 test-unit: venv  ## Run the tests that need no server, under a minute

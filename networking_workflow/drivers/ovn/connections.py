@@ -14,10 +14,11 @@ import typing
 
 from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import ovn_client, ovsdb_monitor
+from neutron_lib.plugins import directory
 from oslo_log import log
 from ovsdbapp.backend.ovs_idl import idlutils
 
-from networking_workflow.drivers.ovn import idls
+from networking_workflow.drivers.ovn import idls, reads
 from networking_workflow.model import errors
 
 LOG = log.getLogger(__name__)
@@ -115,6 +116,7 @@ def _dial(timeout_s: float) -> Pair:
         nb.ovsdb_connection.drop()
         raise
     client = ovn_client.OVNClient(nb, sb)
+    client._plugin_property = reads.Plugin(directory.get_plugin())
     version = tuple(int(part) for part in nb.idl._db.version.split("."))
     # Stock asks the server for its schema to know this, once per client, and without a time-out.
     client._is_mcast_flood_broken = version < MCAST_FLOOD_FIXED

@@ -11,7 +11,7 @@ from neutron.common.ovn import constants as ovn_const
 from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from neutron_lib import constants
 
-from networking_workflow.drivers.ovn import facts, observe
+from networking_workflow.drivers.ovn import facts, observe, reads, seams
 from networking_workflow.drivers.ovn.apply import dns, drop_group, qos, subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import dns as expect_dns
@@ -133,11 +133,12 @@ def _write(work: apply_work.Work, known: facts.Port, found: apply_work.Differenc
         # OVNClient writes into the dict: a copy, so that what is expected stays as it is.
         port = copy.deepcopy({**known.port, "network": known.network})
         lsp = observe.row(work.nb, _LSP, port_id)
-        if lsp is None:
-            work.client.create_port(work.context, port)
-        else:
-            _forget_lost_groups(work, lsp)
-            work.client.update_port(work.context, port)
+        with seams.revision_bumped_later(), reads.known_subnets(known.subnets):
+            if lsp is None:
+                work.client.create_port(work.context, port)
+            else:
+                _forget_lost_groups(work, lsp)
+                work.client.update_port(work.context, port)
         work.connections.catch_up(work.pair)
     _write_port_groups(work, known)
     _write_own_dhcp(work, known)

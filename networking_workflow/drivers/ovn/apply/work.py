@@ -6,7 +6,10 @@
 import dataclasses
 import typing
 
+from neutron.common.ovn import utils as ovn_utils
 from neutron.db import ovn_revision_numbers_db as revisions
+from neutron.db.models import ovn as revision_models
+from neutron_lib.db import api as db_api
 
 from networking_workflow.drivers import protocol
 from networking_workflow.drivers.ovn import compare, observe, observe_nat
@@ -54,7 +57,18 @@ class Work:
 
         :raises StandardAttributeIDNotFound: if the resource's row is gone.
         """
-        revisions.bump_revision(self.context, resource, kind)
+        table = revision_models.OVNRevisionNumbers
+        number = ovn_utils.get_revision_number(resource, kind)
+        with db_api.CONTEXT_WRITER.using(self.context):
+            rows = self.context.session.query(table).filter_by(
+                resource_uuid=resource["id"], resource_type=kind
+            )
+            row = rows.first()
+            if row is None or row.standard_attr_id is None:
+                # Stock reads the whole resource, and says so if it is gone.
+                revisions.bump_revision(self.context, resource, kind)
+            elif row.revision_number != number:
+                rows.update({table.revision_number: number})
 
     def forget_revision(self, resource_id: str, kind: str) -> None:
         """Tell stock's tools that OVN does not have the resource any more."""
