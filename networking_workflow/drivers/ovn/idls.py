@@ -13,8 +13,10 @@ Private names of python ovs 4.0 that are used: ``Idl._session``, ``Idl._outstand
 current, nor to send a request of one's own.
 """
 
+import contextlib
 import errno
 import os
+import queue
 import threading
 import time
 import typing
@@ -160,16 +162,28 @@ class SouthboundIdl(_Droppable, ovsdb_monitor.Ml2OvnIdlBase):
 
 
 class _Queue(connection.TransactionQueue):
-    """Hands out no transaction any more once the connection is dropped."""
+    """Hands out no transaction any more once the connection is dropped.
+
+    Who asks for a transaction takes all alerts. Stock takes one for each transaction: that of a
+    barrier, which has none, would keep the thread awake for ever, at the price of a processor.
+    """
 
     def __init__(self, idl: typing.Any) -> None:
         super().__init__(1)
         self._idl = idl
+        os.set_blocking(self.alert_fileno, False)
 
-    def get_nowait(self, *args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+    def get_nowait(self, *_args: typing.Any, **_kwargs: typing.Any) -> typing.Any:
         if self._idl.dropped:
             return None
-        transaction = super().get_nowait(*args, **kwargs)
+        # The alerts first: one that comes later may be that of a transaction that comes later.
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.alert_fileno, 4096):
+                pass
+        try:
+            transaction: typing.Any = queue.Queue.get_nowait(self)
+        except queue.Empty:
+            transaction = None
         self._idl.committing = transaction is not None
         return transaction
 

@@ -5,6 +5,7 @@
 
 import collections.abc
 import contextlib
+import select
 import threading
 import time
 import typing
@@ -143,3 +144,12 @@ def test_threads_that_wait_together_all_end_in_time(
         for thread in threads:
             thread.join()
     assert outcomes == [errors.BackendUnreachable] * 4
+
+
+def test_thread_that_follows_the_server_sleeps_when_nothing_comes(
+    net: typing.Any, conductor: cloud.Conductor
+) -> None:
+    """Whatever woke it is taken; left there, it would keep a processor busy for ever."""
+    conductor.apply("network", net["id"])
+    txns = conductor.driver._connections.get().nb.ovsdb_connection.txns
+    wait_until(lambda: not select.select([txns.alert_fileno], [], [], 0)[0], 10, "it to be taken")
