@@ -18,7 +18,7 @@ help:  ## Show this
 
 .PHONY: demo
 demo:  ## Show it working on a real Neutron and OVN, three minutes (DB=mariadb; STOCK=1: beside stock)
-	scripts/install-debian $(if $(filter mariadb,$(DB)),demo-mariadb,demo)
+	scripts/install-debian $(if $(STOCK)$(filter mariadb,$(DB)),demo-mariadb,demo)
 	$(MAKE) --no-print-directory venv
 	$(BIN)/python -m lab.demo --db $(DB) $(if $(STOCK),--stock)
 
