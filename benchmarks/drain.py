@@ -5,6 +5,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import time
@@ -93,7 +94,7 @@ def _drain(
     for share in range(1, SHARES + 1):
         goal = total - (total - left) * share // SHARES
         waiting.wait_until(
-            lambda goal=goal: cloud.unfinished() <= goal,  # type: ignore[misc]
+            functools.partial(_down_to, cloud, goal),
             _SLOWEST_S,
             f"{goal} workflows to be left",
             every_s=0.25,
@@ -107,6 +108,10 @@ def _drain(
         conductors_cpu=(_cpu_of(pids) - ours) / took_s,
         machine_cpu=(_cpu_of_machine() - all_of_it) / took_s,
     )
+
+
+def _down_to(cloud: clouds.OurCloud, goal: int) -> bool:
+    return cloud.unfinished() <= goal
 
 
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -70,15 +70,23 @@ def install(path: str) -> None:
     def send(what: str, at: float, ids: list[str]) -> None:
         sender.sendto(json.dumps({"what": what, "at": at, "ids": ids}).encode(), path)
 
-    apply = ml2.Ml2Driver.apply
-
-    def timed_apply(self: ml2.Ml2Driver, target: typing.Any) -> typing.Any:
+    def started(target: typing.Any) -> None:
         send("started", time.monotonic(), [target.workflow_id])
-        return apply(self, target)
 
-    ml2.Ml2Driver.apply = timed_apply  # type: ignore[method-assign]
+    _before(ml2.Ml2Driver, "apply", started)
     # Before the hook that wakes the conductor.
     session.AFTER_COMMIT.insert(0, lambda ids: send("committed", time.monotonic(), ids))
+
+
+def _before(owner: type, name: str, moment: typing.Callable[[typing.Any], None]) -> None:
+    """Let ``moment`` hear of every call of a method first."""
+    original = getattr(owner, name)
+
+    def call(self: typing.Any, target: typing.Any) -> typing.Any:
+        moment(target)
+        return original(self, target)
+
+    setattr(owner, name, call)
 
 
 def install_work(path: str) -> None:
@@ -143,8 +151,7 @@ class _Application(server.Application):
 def _main() -> None:
     kind = sys.argv.pop(1)
     if kind == "api":
-        server.Application = _Application  # type: ignore[misc]
-        server.main()
+        server.main(_Application)
         return
     import neutron as _  # noqa: F401 - it chooses the backend of oslo.service
 

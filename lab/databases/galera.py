@@ -3,6 +3,7 @@
 
 """A Galera cluster of two MariaDB nodes on this machine, both written to."""
 
+import functools
 import pathlib
 import re
 import typing
@@ -53,7 +54,7 @@ class Galera(server.Server):
         first.wait_ready(lambda: is_ready(first, 1), START_DEADLINE_S)
         second.launch()
         for node in self._nodes:
-            node.wait_ready(lambda node=node: is_ready(node, 2), START_DEADLINE_S)  # type: ignore[misc]
+            node.wait_ready(functools.partial(is_ready, node, 2), START_DEADLINE_S)
 
     def start_node(self, number: int) -> None:
         """Let a node that was stopped or killed join again; the other one must run."""

@@ -3,6 +3,7 @@
 
 """neutron-api and neutron-workflow-conductor as processes."""
 
+import abc
 import http.client
 import os
 import pathlib
@@ -21,7 +22,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 120.0
 
 
-class _NeutronProcess:
+class _NeutronProcess(abc.ABC):
     """A process of one deployment, with a host name of its own. ``with`` starts and stops it."""
 
     kind: typing.ClassVar[str]
@@ -68,9 +69,9 @@ class _NeutronProcess:
         """Return when it is ready; see :meth:`start`."""
         self._running().wait_ready(self.ready, deadline_s)
 
+    @abc.abstractmethod
     def ready(self) -> bool:
         """Return whether it can do its work."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """SIGTERM, and wait until it is gone.
@@ -121,8 +122,9 @@ class _NeutronProcess:
             raise processes.LabError(f"{self.host} does not run")
         return self.process
 
+    @abc.abstractmethod
     def _argv(self) -> list[str]:
-        raise NotImplementedError
+        """Return the command line."""
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -25,7 +25,7 @@ import gunicorn.workers.gthread
 PR_SET_PDEATHSIG = 1
 
 
-class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]
+class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # it has no types
     """Neutron's WSGI application with its settings for gunicorn."""
 
     def __init__(self, bind: str, threads: int) -> None:
@@ -92,7 +92,7 @@ def _end_with_worker(arbiter: gunicorn.arbiter.Arbiter, _: object) -> None:
         os._exit(1)
 
 
-def main() -> None:
+def main(application: type[Application] = Application) -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bind", required=True, help="<address>:<port>, or unix:<path>")
@@ -100,7 +100,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # Kept-alive connections of clients that have gone hold up a stop for two seconds otherwise.
     gunicorn.workers.gthread.STOP_KEEPALIVE_LINGER = 0.0
-    Application(arguments.bind, arguments.threads).run()
+    application(arguments.bind, arguments.threads).run()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ AFTER_COMMIT = frozenset(
 )
 
 
-class CapturingDriverManager(manager.QosServiceDriverManager):  # type: ignore[misc]
+class CapturingDriverManager(
+    manager.QosServiceDriverManager  # type: ignore[misc]  # Neutron has no types
+):
     """Stands in for the manager that ``QoSPlugin.__init__`` makes, in ``qos_plugin.py``."""
 
     def call(self, method_name: str, *args: typing.Any, **kwargs: typing.Any) -> None:

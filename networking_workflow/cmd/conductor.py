@@ -13,8 +13,7 @@ import sys
 import threading
 import typing
 
-# Chooses oslo.service's threads before anything else can choose; hence before all the others.
-import neutron  # noqa: F401
+import neutron  # noqa: F401 - first: it chooses oslo.service's threads before anything else can
 from neutron import manager, server, service
 from neutron.api import extensions
 from neutron.common import config

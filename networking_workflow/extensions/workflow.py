@@ -16,7 +16,7 @@ ALIAS = "workflow"
 _COLLECTIONS = ((workflows, workflows.ATTRIBUTES), (tasks, tasks.ATTRIBUTES))
 
 
-class Workflow(api_extensions.ExtensionDescriptor):  # type: ignore[misc]
+class Workflow(api_extensions.ExtensionDescriptor):  # type: ignore[misc]  # Neutron has no types
     """Loaded by Neutron, which looks for the module's name as a class."""
 
     @classmethod

@@ -4,6 +4,7 @@
 """Taking keys anew: a workflow that held nothing, or gave its keys back, gets today's place."""
 
 import collections.abc
+import functools
 import typing
 
 import sqlalchemy as sa
@@ -105,7 +106,7 @@ def release(engine: sa.Engine, resource: sync.Resource, limit: int = _BATCH) -> 
         for row in rows:
             released += _release_one(engine, row)
         if not rows:
-            retries.run(engine, lambda c, n=seen: sync.nobody_held(c, resource, n))  # type: ignore[misc]
+            retries.run(engine, functools.partial(sync.nobody_held, resource=resource, seen=seen))
             break
     return released
 

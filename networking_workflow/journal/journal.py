@@ -11,6 +11,7 @@ nothing.
 
 import collections.abc
 import contextlib
+import functools
 import typing
 
 import sqlalchemy as sa
@@ -71,15 +72,13 @@ class Journal:
         taken = 0
         for lost, generation in self._look(conductors.expired):
             if lost != by:
-                taken += retries.run(
-                    self.engine,
-                    lambda c, i=lost, g=generation: conductors.take_over(c, i, g),  # type: ignore[misc]
+                take_over = functools.partial(
+                    conductors.take_over, conductor_id=lost, generation=generation
                 )
+                taken += retries.run(self.engine, take_over)
         for owner in self._look(conductors.ownerless):
-            taken += retries.run(
-                self.engine,
-                lambda c, o=owner: conductors.hand_back_ownerless(c, o),  # type: ignore[misc]
-            )
+            hand_back = functools.partial(conductors.hand_back_ownerless, conductor_id=owner)
+            taken += retries.run(self.engine, hand_back)
         return taken
 
     def hand_back_unknown(

@@ -50,8 +50,8 @@ class Json(sa.types.TypeDecorator[typing.Any]):
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[typing.Any]:
         return dialect.type_descriptor(long_text())
 
-    def process_bind_param(self, value: typing.Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+    def process_bind_param(self, value: typing.Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's
         return None if value is None else json.dumps(value, separators=(",", ":"))
 
-    def process_result_value(self, value: typing.Any, dialect: sa.Dialect) -> typing.Any:  # noqa: ARG002
+    def process_result_value(self, value: typing.Any, dialect: sa.Dialect) -> typing.Any:  # noqa: ARG002 - SQLAlchemy's
         return None if value is None else json.loads(value)

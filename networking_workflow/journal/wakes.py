@@ -9,6 +9,7 @@ may still be parked on it, so that a sweep finds what a crash left in between.
 """
 
 import collections.abc
+import functools
 
 import sqlalchemy as sa
 
@@ -90,7 +91,7 @@ def wake_many(engine: sa.Engine, blockers: collections.abc.Iterable[str]) -> int
     woken = 0
     for blocker in blockers:
         while True:
-            count = retries.run(engine, lambda c, b=blocker: _batch(c, b))  # type: ignore[misc]
+            count = retries.run(engine, functools.partial(_batch, blocker=blocker))
             woken += count
             if count < BATCH:
                 break

@@ -99,12 +99,12 @@ class _Droppable:
         return self
 
     def wait(self, poll: typing.Any) -> None:
-        super().wait(poll)  # type: ignore[misc]
+        super().wait(poll)  # type: ignore[misc]  # an Idl's, which comes after this class
         poll.fd_wait(self._wake_read, poller.POLLIN)
 
     def run(self) -> bool:
         if not self.dropped:
-            return bool(super().run())  # type: ignore[misc]
+            return bool(super().run())  # type: ignore[misc]  # likewise
         if self.committing:
             raise ConnectionDropped("The connection was given up after a time-out.")
         return False
@@ -115,7 +115,7 @@ class _Droppable:
         os.write(self._wake_write, b"x")
 
     def close(self) -> None:
-        super().close()  # type: ignore[misc]
+        super().close()  # type: ignore[misc]  # likewise
         os.close(self._wake_write)
         os.close(self._wake_read)
 

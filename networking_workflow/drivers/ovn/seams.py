@@ -115,7 +115,7 @@ class _PerThread:
 
     def _ping(self) -> None:
         try:
-            super().ping_all_chassis()  # type: ignore[misc]
+            super().ping_all_chassis()  # type: ignore[misc]  # the stock driver's
         except ovn_errors.EXPECTED as failed:
             LOG.warning("The OVN chassis could not be asked for a sign of life: %s", failed)
 

@@ -41,19 +41,12 @@ class World(typing.Protocol):
 
 
 class DriverContract:
-    """Each test is one promise of ``drivers.protocol.Driver``."""
+    """Each test is one promise of ``drivers.protocol.Driver``.
+
+    A class for one driver has two fixtures: ``driver``, and ``world``, what is around it.
+    """
 
     KINDS: typing.ClassVar[tuple[str, ...]] = ("network", "subnet", "port")
-
-    @pytest.fixture
-    def driver(self) -> protocol.Driver:
-        """The driver under test."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def world(self) -> World:
-        """What is around it."""
-        raise NotImplementedError
 
     @pytest.fixture
     def kind(self, request: pytest.FixtureRequest) -> str:

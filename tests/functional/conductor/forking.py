@@ -39,7 +39,7 @@ def main(url: str) -> None:
         for hook in session.AFTER_COMMIT:  # as a commit in the worker does
             hook(["a workflow"])
             hook(["another"])
-    print("worker" if worker == 0 else "parent", os.getpid(), flush=True)  # noqa: T201
+    print("worker" if worker == 0 else "parent", os.getpid(), flush=True)  # noqa: T201 - its parent reads it
     sys.stdin.read()
     if worker:
         os.waitpid(worker, 0)

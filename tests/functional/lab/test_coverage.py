@@ -69,7 +69,7 @@ def test_tests_that_the_page_names_exist() -> None:
     assert proofs.missing() == []
 
 
-class _Driver(ml2_api.MechanismDriver):  # type: ignore[misc]
+class _Driver(ml2_api.MechanismDriver):  # type: ignore[misc]  # Neutron has no types
     """A driver with a hook after the commit and a subscription of its own."""
 
     def initialize(self) -> None: ...

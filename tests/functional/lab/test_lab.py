@@ -3,6 +3,7 @@
 
 """The lab's own promises: servers start, restart, answer, and leave nothing behind."""
 
+import functools
 import os
 import pathlib
 import signal
@@ -157,7 +158,7 @@ def test_servers_do_not_outlive_a_killed_owner() -> None:
         owner.communicate()
     for folder in folders:
         wait_until(
-            lambda folder=folder: not processes_with(folder),  # type: ignore[misc]
+            functools.partial(lambda folder: not processes_with(folder), folder),
             10,
             f"the servers in {folder} to be gone",
         )
@@ -293,8 +294,9 @@ def test_a_killed_worker_ends_the_api_and_it_starts_again_at_the_same_url(
         api = neutron.NeutronApi(deployment)
         api.start()
         os.kill(api.worker_pid, signal.SIGKILL)
-        assert api.process is not None
-        wait_until(lambda: not api.process.alive(), 10, "gunicorn to end")  # type: ignore[union-attr]
+        process = api.process
+        assert process is not None
+        wait_until(lambda: not process.alive(), 10, "gunicorn to end")
         api.start()
         connection = client.sdk(api.url)
         assert connection.network.create_network(name="x", project_id="sdk").name == "x"
