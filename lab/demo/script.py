@@ -3,6 +3,7 @@
 
 """The changes of the story, each a call of the API; whoever tells it decides what a failure is."""
 
+import ipaddress
 import typing
 
 from lab import client
@@ -31,53 +32,32 @@ class Script:
         """Return the steps that make a small cloud of networks, subnets, groups and ports."""
         return [
             lambda: self.create("network", "blue"),
-            lambda: self.create(
-                "subnet",
+            lambda: self.subnet(
+                "blue",
                 "blue-v4",
-                network_id=self.made["blue"].id,
-                ip_version=4,
-                cidr="10.1.0.0/24",
+                "10.1.0.0/24",
                 dns_nameservers=["9.9.9.9"],
             ),
-            lambda: self.create(
-                "subnet",
+            lambda: self.subnet(
+                "blue",
                 "blue-v6",
-                network_id=self.made["blue"].id,
-                ip_version=6,
-                cidr="2001:db8:1::/64",
+                "2001:db8:1::/64",
                 ipv6_ra_mode="dhcpv6-stateful",
                 ipv6_address_mode="dhcpv6-stateful",
                 dns_nameservers=["2620:fe::fe"],
             ),
             lambda: self.create("network", "green"),
-            lambda: self.create(
-                "subnet",
+            lambda: self.subnet(
+                "green",
                 "green-v4",
-                network_id=self.made["green"].id,
-                ip_version=4,
-                cidr="10.2.0.0/24",
+                "10.2.0.0/24",
                 dns_nameservers=["9.9.9.9", "149.112.112.112"],
                 host_routes=[{"destination": "172.16.0.0/12", "nexthop": "10.2.0.254"}],
             ),
             lambda: self.create("security_group", "web"),
             lambda: self.create("security_group", "db"),
-            lambda: self.rule(
-                "web",
-                "tcp/443",
-                direction="ingress",
-                protocol="tcp",
-                port_range_min=443,
-                port_range_max=443,
-            ),
-            lambda: self.rule(
-                "db",
-                "tcp/5432 from web",
-                direction="ingress",
-                protocol="tcp",
-                port_range_min=5432,
-                port_range_max=5432,
-                remote_group_id=self.made["web"].id,
-            ),
+            lambda: self.allow("web", "tcp", 443),
+            lambda: self.allow("db", "tcp", 5432, remote="web"),
             lambda: self.port("web-1", "blue", "web", bound=True),
             lambda: self.port("web-2", "blue", "web", bound=True),
             lambda: self.port("db-1", "blue", "db", bound=False),
@@ -88,12 +68,10 @@ class Script:
         """Return the steps that lead it to the outside: a router, floating addresses, a limit."""
         return [
             lambda: self.create("network", "outside", **_EXTERNAL),
-            lambda: self.create(
-                "subnet",
+            lambda: self.subnet(
+                "outside",
                 "outside-v4",
-                network_id=self.made["outside"].id,
-                ip_version=4,
-                cidr="203.0.113.0/24",
+                "203.0.113.0/24",
                 enable_dhcp=False,
             ),
             lambda: self.create(
@@ -113,31 +91,15 @@ class Script:
         """Return the steps that change things of every kind while OVN is down."""
         return [
             lambda: self.create("network", "red"),
-            lambda: self.create(
-                "subnet",
+            lambda: self.subnet(
+                "red",
                 "red-v4",
-                network_id=self.made["red"].id,
-                ip_version=4,
-                cidr="10.3.0.0/24",
+                "10.3.0.0/24",
                 dns_nameservers=["9.9.9.9"],
             ),
             lambda: self.create("security_group", "cache"),
-            lambda: self.rule(
-                "cache",
-                "udp/11211",
-                direction="ingress",
-                protocol="udp",
-                port_range_min=11211,
-                port_range_max=11211,
-            ),
-            lambda: self.rule(
-                "web",
-                "tcp/80",
-                direction="ingress",
-                protocol="tcp",
-                port_range_min=80,
-                port_range_max=80,
-            ),
+            lambda: self.allow("cache", "udp", 11211),
+            lambda: self.allow("web", "tcp", 80),
             lambda: self.update("port", "web-2", "disabled", admin_state_up=False),
             lambda: self.port("cache-1", "red", "cache", bound=True),
             lambda: self.port("cache-2", "red", "cache", bound=False),
@@ -176,16 +138,31 @@ class Script:
         self.made[name] = resource
         return resource
 
-    def rule(self, group: str, label: str, **body: typing.Any) -> Resource:
-        """Add a rule to a group and remember it by its label."""
+    def subnet(self, network: str, name: str, cidr: str, **body: typing.Any) -> Resource:
+        """Create a subnet of a network."""
+        version = ipaddress.ip_network(cidr).version
+        network_id = self.made[network].id
+        return self.create(
+            "subnet", name, network_id=network_id, ip_version=version, cidr=cidr, **body
+        )
+
+    def allow(self, group: str, protocol: str, number: int, *, remote: str = "") -> None:
+        """Let a port number into a group, from another group if one is given."""
+        label = f"{protocol}/{number}"
+        body = {"remote_group_id": self.made[remote].id} if remote else {}
         self.made[label] = self.tenant.make(
-            f"add rule {label} to {group}",
+            f"add rule {label}{f' from {remote}' if remote else ''} to {group}",
             "security_group_rules",
             lambda: self.network.create_security_group_rule(
-                security_group_id=self.made[group].id, project_id=client.PROJECT_ID, **body
+                security_group_id=self.made[group].id,
+                project_id=client.PROJECT_ID,
+                direction="ingress",
+                protocol=protocol,
+                port_range_min=number,
+                port_range_max=number,
+                **body,
             ),
         )
-        return self.made[label]
 
     def update(self, kind: str, name: str, label: str, /, **body: typing.Any) -> Resource:
         """Update one resource."""

@@ -4,8 +4,8 @@
 """neutron-api under gunicorn: one worker process with threads. Run as a module by ``NeutronApi``.
 
 What it does beyond ``gunicorn neutron.wsgi.api:application``, each for one measured trap:
-it reads the policies before the first request, gives SIGTERM back to gunicorn, ends as a whole
-when the worker ends, and dies with the process that started it.
+it does what our settings for gunicorn do to a worker, ends as a whole when the worker ends, and
+dies with the process that started it.
 """
 
 import argparse
@@ -14,13 +14,14 @@ import gc
 import os
 import signal
 import sys
-import types
 import typing
 
 import gunicorn.app.base
 import gunicorn.arbiter
 import gunicorn.workers.base
 import gunicorn.workers.gthread
+
+from networking_workflow.cmd import gunicorn_settings
 
 PR_SET_PDEATHSIG = 1
 
@@ -39,7 +40,7 @@ class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # i
             "graceful_timeout": 30,
             "control_socket_disable": True,
             "post_fork": _die_with_parent,
-            "post_worker_init": _give_sigterm_back,
+            "post_worker_init": gunicorn_settings.post_worker_init,
             "child_exit": _end_with_worker,
         }
         super().__init__()
@@ -53,11 +54,6 @@ class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # i
         gc.disable()  # half a second of three: an import makes much and frees nothing
         from neutron.wsgi import api
 
-        # neutron/policy.py publishes its enforcer before its rules: the first requests of several
-        # threads were answered with 403, 404 and empty lists.
-        from neutron import policy  # isort: skip
-
-        policy.init()
         gc.freeze()  # nothing of this is ever garbage: no collection need look at it
         gc.enable()
         return api.application
@@ -67,23 +63,6 @@ def _die_with_parent(_: object, worker: gunicorn.workers.base.Worker) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != worker.ppid:
         os._exit(1)
-
-
-def _give_sigterm_back(worker: gunicorn.workers.base.Worker) -> None:
-    """Run the handlers that Neutron's drivers put in gunicorn's place, and then gunicorn's.
-
-    OVN's only leaves the hash ring, so that the process would go on serving (mech_driver.py,
-    ``_setup_hash_ring``).
-    """
-    before = signal.getsignal(signal.SIGTERM)
-
-    def stop(number: int, frame: types.FrameType | None) -> None:
-        if callable(before) and before != worker.handle_exit:
-            before(number, frame)
-        worker.handle_exit(number, frame)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.siginterrupt(signal.SIGTERM, False)
 
 
 def _end_with_worker(arbiter: gunicorn.arbiter.Arbiter, _: object) -> None:

@@ -23,13 +23,11 @@ from neutron_lib.plugins import directory
 from oslo_config import cfg
 from oslo_db import options as db_options
 
+from networking_workflow.journal import engine as journal_engine
 from networking_workflow.model import errors
 
 #: How long a SQLite writer waits for the one before it, in milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 60_000
-
-#: Memory that a file may be mapped to: each read of a page is a system call otherwise.
-SQLITE_MMAP_BYTES = 256 * 1024**2
 
 #: Idle connections of one engine; there may be more at a time.
 SQLITE_CONNECTIONS = 8
@@ -231,7 +229,7 @@ def prepare_sqlite(engine: sa.Engine, *, immediate: bool) -> None:
         connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(f"PRAGMA mmap_size={SQLITE_MMAP_BYTES}")
+        connection.execute(f"PRAGMA mmap_size={journal_engine.SQLITE_MMAP_BYTES}")
 
     if not immediate:
         return

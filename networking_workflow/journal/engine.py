@@ -96,8 +96,15 @@ def _wait_for_other_nodes(engine: sa.Engine) -> None:
                 cursor.execute("SET SESSION wsrep_sync_wait = 1")
 
 
-#: Each read of a page is a system call, unless the file is mapped to memory.
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "mmap_size=268435456")
+#: Memory that a SQLite file may be mapped to: each read of a page is a system call otherwise.
+SQLITE_MMAP_BYTES = 256 * 1024**2
+
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    f"mmap_size={SQLITE_MMAP_BYTES}",
+)
 
 
 def _sqlite(url: sa.URL, pool_size: int) -> sa.Engine:

@@ -3,7 +3,7 @@
 
 """Figures run from end to end and write what they found; how fast is not asked here.
 
-One on the journal alone; those with a whole Neutron take minutes.
+One of each kind: over HTTP, in process, on the journal alone.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 
 import benchmarks.__main__
 
-FIGURES = ("claim",)
+FIGURES = ("create", "capture", "claim")
 
 
 def quick(name: str, folder: pathlib.Path) -> list[dict[str, typing.Any]]:

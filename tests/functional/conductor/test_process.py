@@ -148,6 +148,7 @@ def test_on_galera_alone_reads_wait_for_the_other_nodes(
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
+        ({"mechanism_drivers": ("ovnn",)}, ["mechanism_drivers", "ovnn", "not installed"]),
         (
             {"core_plugin": "ml2_workflw"},
             ["Plugin 'ml2_workflw' not found", "Correct core_plugin"],
@@ -156,19 +157,19 @@ def test_on_galera_alone_reads_wait_for_the_other_nodes(
             {"workflow": {"lease_s": "soon"}},
             ["[workflow] lease_s = soon: it must be", "a number"],
         ),
+        ({"workflow": {"leases_s": "30"}}, ["[workflow] leases_s = 30", "no such option"]),
         ({"core_plugin": "ml2"}, ["core_plugin = ml2 ", "set core_plugin = ml2_workflow"]),
         ({"workflow": {"wakeup_dir": "/etc/passwd/x"}}, ["wakeup_dir", "Not a directory"]),
         (
             {"database_url": "mysql+pymysql://root@127.0.0.1:1/neutron"},
             ["[database] connection", "Connection refused", "Start it, or correct the URL"],
         ),
-        ({"mechanism_drivers": ("ovnn",)}, ["mechanism_drivers", "ovnn", "not installed"]),
         (
             {"options": {"ml2": {"type_drivers": "local"}}},
             ["No type driver", "geneve", "Correct core_plugin"],
         ),
     ],
-    ids=["misspelt", "value", "plugin", "folder", "database", "driver", "logged"],
+    ids=["driver", "misspelt", "value", "option", "plugin", "folder", "database", "logged"],
 )
 def test_what_is_wrong_is_the_last_line_and_it_does_not_start(database, wrong, words):
     right = {"database_url": database.url, "core_plugin": "ml2_workflow"}

@@ -118,8 +118,7 @@ def test_two_workers_run_what_they_record_and_end_in_order(
             port = make_port(api)
             wait_until(lambda: in_ovn(profile, port), PATIENCE_S, "the port to be in OVN")
 
-            if server == "gunicorn":  # the API's own worker is the same under both
-                _replace_a_worker(profile, api)
+            _replace_a_worker(profile, api)
             workers = api.worker_pids
             assert api.terminate(STOP_S) == 0, api.log
             assert [pid for pid in workers if pathlib.Path(f"/proc/{pid}").exists()] == []

@@ -77,12 +77,9 @@ class Neutron(cloud.Neutron):
     """Capturing, with routers and distributed floating IPs."""
 
     def profile(self) -> lab_config.Profile:
-        return lab_config.Profile(
-            database_url=self.database.url,
-            core_plugin=self.core_plugin,
-            mechanism_drivers=("ovn",),
+        return dataclasses.replace(
+            super().profile(),
             service_plugins=("ovn-router",),
-            ovn=self.ovn,
             tenants=True,
             options={"ovn": {"enable_distributed_floating_ip": True}},
         )

@@ -177,13 +177,18 @@ class Cloud:
         """Return in words what Neutron says and OVN's northbound does not hold, and the reverse."""
         admin = self.client()
         kinds = ("networks", "subnets", "ports", "security-groups")
-        said = compare.Cloud(*(admin.list(kind) for kind in kinds))
+        routed = "ovn-router" in self.profile.service_plugins
+        said = (
+            compare.listed(Caller(self))
+            if routed
+            else compare.Cloud(*(admin.list(kind) for kind in kinds))
+        )
         return compare.compare(said, northbound.read(self.ovn.nbctl)).differences
 
-    def differences_of_everything(self) -> list[str]:
-        """Return likewise for a cloud with service plugins, routers and the rest included."""
-        said = compare.listed(Caller(self))
-        return compare.compare(said, northbound.read(self.ovn.nbctl)).differences
+    def troubles(self) -> list[object]:
+        """Return what has FAILED and what differs from OVN once every workflow is over."""
+        self.settles()
+        return [*self.failed(), *self.differences_from_ovn()]
 
 
 @contextlib.contextmanager

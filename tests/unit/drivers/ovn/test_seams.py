@@ -3,14 +3,38 @@
 
 """Changes to stock's driver."""
 
+import hashlib
+import inspect
 import threading
 import types
+import typing
 
 import pytest
 from futurist import periodics
-from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance, ovsdb_monitor
+from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import (
+    maintenance,
+    ovn_client,
+    ovsdb_monitor,
+)
+from ovsdbapp.backend.ovs_idl import connection
 
-from networking_workflow.drivers.ovn import connections, seams
+from networking_workflow.drivers.ovn import connections, reads, seams
+
+#: Source of what is reached into. A new digest: read the upstream change, adapt what reaches into
+#: it, then write the new digest here.
+UPSTREAM = {
+    ovn_client.OVNClient.create_port: "2edfd542c37b",
+    ovn_client.OVNClient.update_port: "00f45418682d",
+    ovn_client.OVNClient._get_port_options: "4cb1aa60d7a6",
+    connection.Connection.run: "212525147ec6",
+    connection.TransactionQueue: "07aad648b4fe",
+}
+
+
+@pytest.mark.parametrize("upstream", UPSTREAM, ids=lambda thing: thing.__qualname__)
+def test_what_is_reached_into_is_as_it_was(upstream: typing.Any) -> None:
+    found = hashlib.sha256(inspect.getsource(upstream).encode()).hexdigest()[:12]
+    assert found == UPSTREAM[upstream]
 
 
 class Stock:
@@ -66,3 +90,42 @@ def test_router_ports_are_nothing_to_the_events_of_their_switch_ports() -> None:
     kind = ovsdb_monitor.LogicalSwitchPortUpdateLogicalRouterPortEvent
     event = kind.__new__(kind)
     assert event.match_fn("update", None, None) is False
+
+
+def test_revision_is_not_written_where_the_caller_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bumped: list[str] = []
+    stock = types.SimpleNamespace(bump_revision=lambda *_: bumped.append("bumped"), other="other")
+    monkeypatch.setattr(ovn_client, "db_rev", stock)
+    seams.ask_each_thread_for_revisions()
+    seams.ask_each_thread_for_revisions()
+    with seams.revision_bumped_later():
+        ovn_client.db_rev.bump_revision("context", {}, "ports")
+    assert bumped == []
+    ovn_client.db_rev.bump_revision("context", {}, "ports")
+    assert bumped == ["bumped"]
+    assert ovn_client.db_rev.other == "other"
+
+
+class Core:
+    """A core plugin that says what it was asked for."""
+
+    def get_subnets(self, _context: str, filters: object = None, **others: object) -> object:
+        return ["asked", filters, others]
+
+    def get_network(self, _context: str, name: str) -> str:
+        return name
+
+
+def test_what_an_apply_has_read_is_not_asked_for_again() -> None:
+    client = ovn_client.OVNClient.__new__(ovn_client.OVNClient)
+    client._plugin_property = reads.Plugin(Core())
+    plugin = client._plugin
+    ids = {"id": ["a", "b", "a"]}
+    with reads.known_subnets({"a": {"id": "a"}, "b": {"id": "b"}}):
+        assert plugin.get_subnets("context", filters=ids) == [{"id": "a"}, {"id": "b"}]
+        unknown = {"id": ["a", "c"]}
+        assert plugin.get_subnets("context", filters=unknown) == ["asked", unknown, {}]
+        assert plugin.get_subnets("context", filters=ids, limit=1) == ["asked", ids, {"limit": 1}]
+        assert plugin.get_subnets("context") == ["asked", None, {}]
+        assert plugin.get_network("context", "net") == "net"
+    assert plugin.get_subnets("context", filters=ids) == ["asked", ids, {}]
