@@ -20,14 +20,21 @@ PROJECT_ID = "7d1c3bd5c7c54d1a8f3b5f0c6f1b2a10"  #: for whoever does not care wh
 CALL_DEADLINE_S = 120.0
 
 
-def sdk(url: str) -> connection.Connection:
+def sdk(url: str, *, patience_s: float | None = None) -> connection.Connection:
     """Return an openstacksdk connection to a Neutron without Keystone.
+
+    :param patience_s: seconds until a request without an answer raises ``ConnectTimeout`` of
+        keystoneauth; None: never.
 
     The stock SDK drops filters that it does not know, ``sync_state`` among them, and so returns
     everything: use ``network.get("/ports?sync_state=ERROR")`` for those.
     """
     return connection.Connection(
-        auth_type="none", endpoint=url, network_endpoint_override=url, app_name="lab"
+        auth_type="none",
+        endpoint=url,
+        network_endpoint_override=url,
+        app_name="lab",
+        api_timeout=patience_s,
     )
 
 

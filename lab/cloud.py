@@ -30,7 +30,6 @@ def start(
     log: pathlib.Path,
     identity: neutron.Identity | None = None,
     stock: bool = False,
-    options: typing.Mapping[str, typing.Mapping[str, object]] | None = None,
 ) -> Cloud:
     """Start a database of a kind ("sqlite", "mariadb"), OVN with one chassis, and neutron-api.
 
@@ -38,7 +37,6 @@ def start(
 
     :param identity: who a caller is that sends no headers; None: an administrator of no project.
     :param stock: without the journal: stock ML2.
-    :param options: more options of Neutron, ``{section: {option: value}}``.
     :raises LabError: if something does not start.
     """
     pools = pool.Pool()
@@ -57,7 +55,6 @@ def start(
         workflow={} if stock else {"conductor": "embedded"},
         tenants=identity is not None,
         identity=identity,
-        options=options or {},
     )
     deployment = stack.enter_context(neutron.Deployment(profile))
     api = neutron.NeutronApi(deployment)

@@ -69,9 +69,10 @@ def _run(
 def _stock(show: screen.Screen, stack: contextlib.ExitStack) -> stock.Stock:
     """Start stock, always on MariaDB: on SQLite it answers 500, "database is locked"."""
     show.say("Starting stock ML2/OVN beside it, with an OVN of its own, on MariaDB...")
-    api, central = cloud.start("mariadb", stack, log=STOCK_LOG, stock=True, options=stock.OPTIONS)
+    api, central = cloud.start("mariadb", stack, log=STOCK_LOG, stock=True)
     show.say(f"Stock neutron-api answers at {api.url}.")
-    return stock.Stock(changes.Tenant(client.sdk(api.url)), central, show, cloud.COMPUTE)
+    tenant = changes.Tenant(client.sdk(api.url, patience_s=stock.PATIENCE_S))
+    return stock.Stock(tenant, central, show, cloud.COMPUTE)
 
 
 def _summary(show: screen.Screen, result: compare.Comparison, spent_s: float) -> int:
