@@ -138,6 +138,10 @@ class OvnCentral:
             *(f"chassis={chassis}", f"nb_cfg={ALWAYS_ALIVE_NB_CFG}"),
         )
 
+    def remove_chassis(self, name: str) -> None:
+        """Let a compute host be gone, as its ``ovn-controller`` does when it stops for good."""
+        self.sbctl("chassis-del", name, "--", "--if-exists", "destroy", "Chassis_Private", name)
+
     def plug(self, port_id: str, chassis: str) -> None:
         """Do what a chassis does when the VM's interface comes up: Neutron sees the port ACTIVE.
 

@@ -19,10 +19,12 @@ GUNICORN = (
 )
 
 #: Options of uWSGI; the address comes with them. ``die-on-term``: SIGTERM means "reload" otherwise.
+#: It closes a connection after each answer: a client that is not told so loses its next request.
 UWSGI = (
     *("--master", "--processes", "2", "--threads", "4", "--enable-threads"),
     *("--module", "neutron.wsgi.api:application", "--lazy-apps", "--need-app"),
     *("--die-on-term", "--worker-reload-mercy", "40", "--thunder-lock"),
+    *("--add-header", "Connection: close"),
 )
 
 

@@ -10,6 +10,7 @@ a large write set of the second one, and each test checks that the window was re
 
 import collections.abc
 import contextlib
+import uuid
 
 import pytest
 import sqlalchemy as sa
@@ -143,7 +144,7 @@ def take_at_both(world: World, first: str, second: str) -> bool:
     """
     changes = {
         "exclusive": lambda: change("network/n"),
-        "shared": lambda: change("port/" + str(id(object())), shared=["network/n"]),
+        "shared": lambda: change(f"port/{uuid.uuid4()}", shared=["network/n"]),
     }
     with world.api(0).begin() as connection:  # A key with its gate, as it is in a running cloud.
         setup = change("network/n")

@@ -17,6 +17,7 @@ from neutron.api import extensions as neutron_extensions
 from neutron.api.rpc.callbacks.producer import registry as producers
 from neutron.common import config as neutron_config
 from neutron_lib import context as neutron_context
+from neutron_lib import fixture
 from neutron_lib.callbacks import registry
 from neutron_lib.db import api as db_api
 from neutron_lib.plugins import directory
@@ -67,6 +68,9 @@ class Neutron:
     def __init__(self, database: pool.Database) -> None:
         self.database = database
         self._undo = contextlib.ExitStack()
+        # Extensions add their attributes to each other's maps, which outlive a Neutron: the next
+        # one in the process would have attributes of plugins that it does not load, or lack some.
+        self._undo.enter_context(fixture.APIDefinitionFixture.all_api_definitions_fixture())
         self._configure()
         self.app = neutron_config.load_paste_app("neutron")
         self.engine = sa.create_engine(database.url, poolclass=sa.NullPool)

@@ -77,7 +77,7 @@ OPERATIONS: dict[str, typing.Callable[[World], typing.Any]] = {
     "port create bulk": lambda w: bulk_ports(w, 3),
     "port update name": lambda w: w.put("port", name="x"),
     "port update description": lambda w: w.put("port", description="x"),
-    "port update fixed_ips": lambda w: w.put("port", fixed_ips=[{"ip_address": "10.0.0.77"}]),
+    "port update fixed_ips": lambda w: w.put("port", fixed_ips=[{"ip_address": "10.0.0.200"}]),
     "port update allowed_address_pairs": lambda w: w.put(
         "port", allowed_address_pairs=[{"ip_address": "10.0.0.50"}]
     ),

@@ -24,7 +24,8 @@ class World:
 
     @functools.cached_property
     def subnet(self) -> dict[str, typing.Any]:
-        return self.add_subnet(cidr="10.0.0.0/24", name="s")
+        pools = [{"start": "10.0.0.2", "end": "10.0.0.199"}]
+        return self.add_subnet(cidr="10.0.0.0/24", name="s", allocation_pools=pools)
 
     @functools.cached_property
     def group(self) -> dict[str, typing.Any]:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import typing
@@ -184,4 +185,4 @@ def test_no_process_beside_the_api_writes_what_is_queued(profile: neutron.Profil
 @pytest.mark.parametrize("options", [deployed.GUNICORN, deployed.UWSGI])
 def test_the_page_shows_the_options_that_are_tested(options: tuple[str, ...]) -> None:
     shown = " ".join(PAGE.read_text().replace("\\\n", " ").split())
-    assert " ".join(options) in shown
+    assert shlex.join(options) in shown

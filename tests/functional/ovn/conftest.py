@@ -37,7 +37,7 @@ def conductor(neutron: cloud.Neutron) -> collections.abc.Iterator[cloud.Conducto
 
 
 @pytest.fixture(scope="module")
-def stock(
+def world(
     database_pool: pool.Pool, ovn: lab_ovn.OvnCentral
 ) -> collections.abc.Iterator[routed.World]:
     """A routed cloud of stock's, for one module."""
@@ -46,10 +46,3 @@ def stock(
     yield routed.World(running, driven)
     driven.close()
     running.close()
-
-
-@pytest.fixture
-def world(stock: routed.World, monkeypatch: pytest.MonkeyPatch) -> routed.World:
-    """The routed cloud, watching what the driver notices."""
-    routed.watch(stock, monkeypatch)
-    return stock

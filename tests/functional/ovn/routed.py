@@ -9,14 +9,11 @@ Stock's API writes to OVN itself here; the driver is called besides, and must ag
 import json
 import typing
 
-import pytest
 from neutron_lib.plugins import constants as plugin_constants
 from neutron_lib.plugins import directory
 
 from lab.neutron import config as lab_config
-from networking_workflow.drivers.ovn import compare
-from networking_workflow.drivers.ovn.apply import work as apply_work
-from tests.functional.ovn import cloud
+from tests.functional.ovn import cloud, noticing
 
 Made = dict[str, typing.Any]
 
@@ -56,7 +53,6 @@ class World:
 
     def __init__(self, neutron: Neutron, conductor: cloud.Conductor) -> None:
         self.neutron, self.conductor = neutron, conductor
-        self.noticed: list[str] = []
         external = neutron.create(
             "network",
             name="external",
@@ -97,9 +93,9 @@ class World:
 
     def apply(self, kind: str, resource_id: str) -> list[str]:
         """Apply, and return the columns that were noticed to differ."""
-        self.noticed.clear()
-        self.conductor.apply(kind, resource_id)
-        return list(self.noticed)
+        with noticing.noticed() as found:
+            self.conductor.apply(kind, resource_id)
+        return noticing.names(found)
 
     def delete(self, kind: str, resource_id: str, **deleted: typing.Any) -> None:
         self.conductor.apply(kind, resource_id, "delete", {"deleted": deleted})
@@ -158,15 +154,3 @@ class World:
         found = ovn.nbctl("--bare", "--columns=_uuid", "find", table, condition).split()
         assert len(found) == 1, f"{table} {condition}: {found}"
         return found[0]
-
-
-def watch(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Note what is found to differ, and let the driver go on."""
-    stock = compare.differences
-
-    def differences(*args: typing.Any) -> tuple[compare.Difference, ...]:
-        found = stock(*args)
-        world.noticed.extend(f"{one.table} {one.column}".strip() for one in found)
-        return found
-
-    monkeypatch.setattr(apply_work.compare, "differences", differences)

@@ -4,15 +4,13 @@
 """Whatever is damaged in the Northbound database is noticed by name, and healed by an apply."""
 
 import collections.abc
-import typing
 
 import pytest
 from neutron.db import segments_db
 from neutron_lib import context as neutron_context
 
 from networking_workflow.drivers.ovn import compare
-from networking_workflow.drivers.ovn.apply import work as apply_work
-from tests.functional.ovn import cloud, corrupt, northbound, script
+from tests.functional.ovn import cloud, corrupt, northbound, noticing, script
 
 
 class Watched:
@@ -23,7 +21,7 @@ class Watched:
         context = neutron_context.get_admin_context()
         segment = segments_db.get_network_segments(context, self.made["net"]["id"])[0]["id"]
         self.place = corrupt.Place(conductor.neutron.ovn, self.made, segment)
-        self.noticed: list[str] = []
+        self.found: list[compare.Difference] = []
 
     def rows(self) -> list[str]:
         return northbound.normalised(self.conductor.neutron.ovn, {})
@@ -38,7 +36,9 @@ def watched(conductor: cloud.Conductor) -> Watched:
     physical = {"provider:network_type": "vlan", "provider:physical_network": "physnet1"}
     net = calls.create("network", "net", **physical, **{"provider:segmentation_id": 120})
     calls.create("network", "other-net")
-    calls.create("subnet", "sub4", network_id=net, ip_version=4, cidr="10.1.0.0/24")
+    pools = [{"start": "10.1.0.2", "end": "10.1.0.199"}]
+    four = {"ip_version": 4, "cidr": "10.1.0.0/24", "allocation_pools": pools}
+    calls.create("subnet", "sub4", network_id=net, **four)
     mode = {"ipv6_address_mode": "dhcpv6-stateless", "ipv6_ra_mode": "dhcpv6-stateless"}
     calls.create("subnet", "sub6", network_id=net, ip_version=6, cidr="2001:db8::/64", **mode)
     off = {"enable_dhcp": False, "cidr": "10.2.0.0/24"}
@@ -64,17 +64,10 @@ def watched(conductor: cloud.Conductor) -> Watched:
 
 
 @pytest.fixture(autouse=True)
-def noticing(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def found(watched: Watched) -> collections.abc.Iterator[None]:
     """Note what is found to differ, and let the driver go on."""
-    stock = compare.differences
-
-    def differences(*args: typing.Any) -> tuple[compare.Difference, ...]:
-        found = stock(*args)
-        watched.noticed.extend(f"{one.table} {one.column}".strip() for one in found)
-        return found
-
-    watched.noticed.clear()
-    monkeypatch.setattr(apply_work.compare, "differences", differences)
+    with noticing.noticed() as watched.found:
+        yield
 
 
 @pytest.mark.parametrize("damage", corrupt.ALL, ids=str)
@@ -85,7 +78,7 @@ def test_damage_is_noticed_by_name_and_healed(watched: Watched, damage: corrupt.
 
     watched.apply(damage.kind, damage.which)
 
-    assert damage.noticed in watched.noticed
+    assert damage.noticed in noticing.names(watched.found)
     _heal_what_went_along(watched, damage)
     assert watched.rows() == healthy
 
@@ -126,5 +119,5 @@ def test_nothing_is_written_if_all_is_well(watched: Watched) -> None:
         ("port", "parent"),
     ):
         watched.apply(kind, which)
-        assert not watched.noticed, which
+        assert not watched.found, which
     assert watched.rows() == healthy

@@ -15,8 +15,8 @@ Command = typing.Callable[[str], typing.Sequence[str]]
 
 
 @pytest.fixture(scope="module")
-def floatingip(stock: routed.World) -> routed.Made:
-    return stock.floatingip(port_id=stock.port)
+def floatingip(world: routed.World) -> routed.Made:
+    return world.floatingip(port_id=world.port)
 
 
 def test_nothing_is_written_where_stock_has_made_a_floating_ip(

@@ -36,11 +36,9 @@ from lab import ovn as lab_ovn
 from lab.databases import pool
 from lab.demo import northbound
 from lab.neutron import config as lab_config
-from networking_workflow.drivers.ovn import compare
-from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.model import errors
 from tests.functional.capture import inprocess
-from tests.functional.ovn import cloud, routed
+from tests.functional.ovn import cloud, noticing, routed
 from tests.waiting import wait_until
 
 PATIENCE_S = 60.0
@@ -121,7 +119,8 @@ class World:
         self.plain_router = create("router", name="no gateway")["id"]
         self.network = create("network", name="inner")["id"]
         inner = {"network_id": self.network, "ip_version": 4, "cidr": "10.1.0.0/24"}
-        self.subnet = create("subnet", **inner)["id"]
+        pools = [{"start": "10.1.0.2", "end": "10.1.0.199"}]
+        self.subnet = create("subnet", **inner, allocation_pools=pools)["id"]
         self.add_interface(self.router, self.subnet)
         bound = {"network_id": self.network, "binding:host_id": "cmp1"}
         self.virtual = create("port", network_id=self.network)
@@ -174,19 +173,10 @@ class World:
         Not of revision numbers alone: a change of a port's status raises the one that Neutron has,
         and OVN is told with the port's next workflow.
         """
-        noticed: list[str] = []
-        stock = compare.differences
-
-        def differences(*args: typing.Any) -> tuple[compare.Difference, ...]:
-            found = stock(*args)
-            noticed.extend(str(one) for one in found if not one.column.endswith(_REVISION))
-            return found
-
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(apply_work.compare, "differences", differences)
+        with noticing.noticed() as found:
             for kind, resource_id in self.kinds:
                 self.conductor.apply(kind, resource_id)
-        return noticed
+        return [str(one) for one in found if not one.column.endswith(_REVISION)]
 
     def rows(self, own: Own) -> dict[tuple[str, str], typing.Any]:
         """Return all that OVN has, without what is the writer's ``own``, and northd's."""
@@ -265,27 +255,9 @@ class World:
         return wait_until(lambda: self.ovn.sbctl(*command).strip(), PATIENCE_S, f"binding {port}")
 
 
-def _add_chassis(ovn: lab_ovn.OvnCentral, number: int) -> None:
-    """Let a gateway chassis ``ch<number>`` appear, on the host ``cmp<number>``."""
-    name, config = f"ch{number}", 'other_config:ovn-bridge-mappings="physnet1:br-ex"'
-    options = "other_config:ovn-cms-options=enable-chassis-as-gw"
-    ovn.sbctl(
-        *("chassis-add", name, "geneve", f"127.0.0.{number}"),
-        *("--", "set", "Chassis", name, f"hostname=cmp{number}", config, options),
-    )
-
-
-def _add_agent(ovn: lab_ovn.OvnCentral, number: int) -> None:
-    """Let the agent of a chassis say that it is alive."""
-    chassis = ovn.sbctl("--bare", "--columns=_uuid", "find", "Chassis", f"name=ch{number}").strip()
-    alive = f"nb_cfg={lab_ovn.ALWAYS_ALIVE_NB_CFG}"
-    ovn.sbctl("create", "Chassis_Private", f"name=ch{number}", f"chassis={chassis}", alive)
-
-
 @pytest.fixture(scope="module")
 def world(database_pool: pool.Pool, ovn: lab_ovn.OvnCentral) -> collections.abc.Iterator[World]:
-    _add_chassis(ovn, 2)
-    _add_agent(ovn, 2)
+    ovn.add_chassis("ch2", "cmp2")
     running = Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
     conductor = Conductor(running)
     yield World(running, conductor)
@@ -434,11 +406,11 @@ def chassis_appears(world: World) -> None:
         heard(driver.sb_ovn, chassis) as (comes_or_goes,),
         heard(driver.nb_ovn, *followers) as (network_follows, router_follows),
     ):
-        _add_chassis(world.ovn, 3)
+        world.ovn.add_chassis("ch3", "cmp3")
         for flag in (comes_or_goes, network_follows, router_follows):
             _comes(flag)
         assert "ch3" in world.ovn.nbctl("--bare", "--columns=chassis_name", "list", "HA_Chassis")
-        world.ovn.sbctl("chassis-del", "ch3")
+        world.ovn.remove_chassis("ch3")
         for flag in (comes_or_goes, network_follows, router_follows):
             _comes(flag)
     assert "ch3" not in world.ovn.nbctl("--bare", "--columns=chassis_name", "list", "HA_Chassis")
@@ -569,7 +541,7 @@ def test_change_of_a_router_port_reaches_the_router_by_its_workflow_alone(world:
     stock = ovsdb_monitor.LogicalSwitchPortUpdateLogicalRouterPortEvent(driver)
     before = world.get("Logical_Router_Port", name, "networks")
     ips = world.neutron.show("port", world.interface)["fixed_ips"]
-    ips.append({"subnet_id": world.subnet, "ip_address": "10.1.0.77"})
+    ips.append({"subnet_id": world.subnet, "ip_address": "10.1.0.200"})
     world.neutron.update("port", world.interface, fixed_ips=ips)
     (port,) = (row for row in world.conductor.waiting() if row.resource_type == "port")
     with heard(driver.nb_ovn, stock, _Marked()) as (_, mark):
@@ -578,7 +550,7 @@ def test_change_of_a_router_port_reaches_the_router_by_its_workflow_alone(world:
         _comes(mark)
     assert world.get("Logical_Router_Port", name, "networks") == before
     world.conductor.drain()
-    assert "10.1.0.77" in world.get("Logical_Router_Port", name, "networks")
+    assert "10.1.0.200" in world.get("Logical_Router_Port", name, "networks")
 
 
 def test_option_that_a_left_out_task_would_spread_comes_with_the_next_change(world: World) -> None:

@@ -26,14 +26,14 @@ class Forwarded:
 
 
 @pytest.fixture(scope="module")
-def forwarded(stock: routed.World) -> Forwarded:
-    made = stock.floatingip()
+def forwarded(world: routed.World) -> Forwarded:
+    made = world.floatingip()
     udp = {"protocol": "udp", "external_port": 53, "internal_port": 5353}
     return Forwarded(
         made,
-        stock.forwarding(made["id"], external_port=80, internal_port=8080),
-        stock.forwarding(made["id"], **udp),
-        stock.forwarding(
+        world.forwarding(made["id"], external_port=80, internal_port=8080),
+        world.forwarding(made["id"], **udp),
+        world.forwarding(
             made["id"], external_port_range="2000:2002", internal_port_range="3000:3002"
         ),
     )

@@ -28,25 +28,25 @@ class Shaped:
 
 
 @pytest.fixture(scope="module")
-def shaped(stock: routed.World) -> Shaped:
-    neutron = stock.neutron
+def shaped(world: routed.World) -> Shaped:
+    neutron = world.neutron
     policy = neutron.policy(bandwidth_limit=LIMIT, dscp_marking={"dscp_mark": 10})
     guaranteed = neutron.policy(
         bandwidth_limit=LIMIT, minimum_bandwidth={"min_kbps": 500, "direction": "egress"}
     )
     physical = neutron.create("network", **routed.PHYSICAL, **{"provider:segmentation_id": 140})
     network = neutron.create("network", qos_policy_id=policy)["id"]
-    neutron.update("port", stock.port, qos_policy_id=policy)
+    neutron.update("port", world.port, qos_policy_id=policy)
     return Shaped(
         policy=policy,
         guaranteed=guaranteed,
-        port=stock.port,
+        port=world.port,
         physical_port=neutron.create("port", network_id=physical["id"], qos_policy_id=guaranteed)[
             "id"
         ],
         network=network,
         inheriting=neutron.create("port", network_id=network)["id"],
-        floatingip=stock.floatingip(port_id=stock.other, qos_policy_id=policy)["id"],
+        floatingip=world.floatingip(port_id=world.other, qos_policy_id=policy)["id"],
     )
 
 

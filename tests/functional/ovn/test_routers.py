@@ -19,7 +19,7 @@ Damage = typing.Callable[[routed.World], None]
 
 
 @pytest.fixture(scope="module")
-def stock(
+def world(
     database_pool: pool.Pool, ovn: lab_ovn.OvnCentral
 ) -> collections.abc.Iterator[routed.World]:
     running = routed.Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
@@ -32,27 +32,21 @@ def stock(
     running.close()
 
 
-@pytest.fixture
-def world(stock: routed.World, monkeypatch: pytest.MonkeyPatch) -> routed.World:
-    routed.watch(stock, monkeypatch)
-    return stock
-
-
 @pytest.fixture(scope="module")
-def interface(stock: routed.World) -> str:
+def interface(world: routed.World) -> str:
     """Return the port of the interface."""
-    owner = {"device_id": stock.router, "device_owner": "network:router_interface"}
-    (port,) = stock.neutron.plugin.get_ports(
-        stock.neutron.context(), filters={key: [value] for key, value in owner.items()}
+    owner = {"device_id": world.router, "device_owner": "network:router_interface"}
+    (port,) = world.neutron.plugin.get_ports(
+        world.neutron.context(), filters={key: [value] for key, value in owner.items()}
     )
     return str(port["id"])
 
 
 @pytest.fixture(scope="module")
-def gateway(stock: routed.World) -> str:
+def gateway(world: routed.World) -> str:
     """Return the port of the gateway."""
-    owner = {"device_id": [stock.router], "device_owner": ["network:router_gateway"]}
-    (port,) = stock.neutron.plugin.get_ports(stock.neutron.context(), filters=owner)
+    owner = {"device_id": [world.router], "device_owner": ["network:router_gateway"]}
+    (port,) = world.neutron.plugin.get_ports(world.neutron.context(), filters=owner)
     return str(port["id"])
 
 
