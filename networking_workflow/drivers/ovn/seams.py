@@ -177,6 +177,7 @@ LEFT_TO_WORKFLOWS: tuple[str, ...] = (
     "check_network_broadcast_arps_to_all_routers",
     "check_provider_distributed_ports",
     "check_redirect_type_router_gateway_ports",
+    "set_network_type_and_physnet",
     "update_security_group_with_address_group",
 )
 

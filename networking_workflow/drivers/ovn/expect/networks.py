@@ -1,7 +1,12 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""A network: its logical switch, and a localnet port for each segment on a physical network."""
+"""A network: its logical switch, and a localnet port for each segment on a physical network.
+
+Neutron says the type and the physical network of a network that has one segment. With several, the
+switch has no type, and what it says of a physical network is left as it is: stock names the one
+that the network had when it had one segment, and ages addresses if the maintenance process came by.
+"""
 
 import typing
 
@@ -10,8 +15,9 @@ from neutron.common.ovn import utils as ovn_utils
 
 from networking_workflow.drivers.ovn import compare, facts, settings
 
-#: Keys of ``other_config`` that Neutron sets or leaves out by the network's kind.
-_BY_KIND = frozenset({"fdb_age_threshold", "broadcast-arps-to-all-routers"})
+#: Keys that Neutron sets or leaves out by the network's kind.
+_PHYSICAL_NETWORK = "neutron:provnet-physical-network"
+_AGE_THRESHOLD, _BROADCAST_ARPS = "fdb_age_threshold", "broadcast-arps-to-all-routers"
 
 
 def rows(known: facts.Network, options: settings.OvnSettings) -> tuple[compare.Row, ...]:
@@ -43,22 +49,25 @@ def _switch(
         "neutron:provnet-network-type": network.get("provider:network_type") or "",
     }
     if physical_network:
-        external_ids["neutron:provnet-physical-network"] = physical_network
+        external_ids[_PHYSICAL_NETWORK] = physical_network
     other_config = {
         "mcast_snoop": options.igmp_snooping,
         "mcast_flood_unregistered": options.igmp_flood_unregistered,
         "vlan-passthru": str(passthru).lower(),
     }
     if physical_network:
-        other_config["fdb_age_threshold"] = options.fdb_age_threshold
+        other_config[_AGE_THRESHOLD] = options.fdb_age_threshold
     if network.get("router:external"):
-        other_config["broadcast-arps-to-all-routers"] = options.broadcast_arps
+        other_config[_BROADCAST_ARPS] = options.broadcast_arps
+    unwanted = frozenset() if localnets else frozenset({_PHYSICAL_NETWORK, _AGE_THRESHOLD})
     return compare.Row(
         table="Logical_Switch",
         name=switch_name(network["id"]),
         columns={
-            "external_ids": compare.Keys(wanted=external_ids),
-            "other_config": compare.Keys(wanted=other_config, unwanted=_BY_KIND),
+            "external_ids": compare.Keys(wanted=external_ids, unwanted=unwanted),
+            "other_config": compare.Keys(
+                wanted=other_config, unwanted=unwanted | {_BROADCAST_ARPS}
+            ),
             "localnet ports": frozenset(row.name for row in localnets),
         },
     )
@@ -88,8 +97,6 @@ def _localnet(
                 closed=True,
                 foreign=frozenset({"qos_max_rate", "qos_burst", "qos_min_rate"}),
             ),
-            "external_ids": compare.Keys(
-                wanted={"neutron:provnet-physical-network": segment["physical_network"]}
-            ),
+            "external_ids": compare.Keys(wanted={_PHYSICAL_NETWORK: segment["physical_network"]}),
         },
     )

@@ -226,9 +226,10 @@ def _managed_options(
     known: facts_l3.Router, one: facts_l3.RouterPort, options: settings.OvnSettings
 ) -> dict[str, str]:
     inner = [interface.network for interface in known.interfaces]
-    tunnelled = any(network[pnet.NETWORK_TYPE] not in _PROVIDER_TYPES for network in inner)
+    # A network of several segments has no type.
+    tunnelled = any(network.get(pnet.NETWORK_TYPE) not in _PROVIDER_TYPES for network in inner)
     wanted = {}
-    if one.network[pnet.NETWORK_TYPE] in _PROVIDER_TYPES:
+    if one.network.get(pnet.NETWORK_TYPE) in _PROVIDER_TYPES:
         centralised = tunnelled if options.distributed_floating_ips else True
         wanted[ovn_const.LRP_OPTIONS_RESIDE_REDIR_CH] = str(centralised).lower()
     if _is_gateway(one.port):

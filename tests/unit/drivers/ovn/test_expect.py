@@ -302,6 +302,42 @@ def test_provider_network_has_a_localnet_port_for_each_physical_segment() -> Non
     assert localnet.columns["tag_request"] == 7
 
 
+def switch_keys(network: facts.Dict, *physical_networks: str | None) -> dict[str, typing.Any]:
+    """Return what a switch must say of its type and physical network; None: nothing."""
+    segments = tuple(
+        {"id": f"s{number}", "physical_network": one, "segmentation_id": number}
+        for number, one in enumerate(physical_networks)
+    )
+    columns = networks.rows(facts.Network(network=network, segments=segments), OPTIONS)[0].columns
+    said: dict[str, typing.Any] = {}
+    for keys in (columns["external_ids"], columns["other_config"]):
+        said |= dict.fromkeys(keys.unwanted, None) | dict(keys.wanted)
+    asked = ("neutron:provnet-network-type", "neutron:provnet-physical-network")
+    return {key: said[key] for key in (*asked, "fdb_age_threshold") if key in said}
+
+
+def test_network_of_one_segment_says_its_type_and_physical_network() -> None:
+    vlan = {"provider:network_type": "vlan", "provider:physical_network": "physnet1"}
+    assert switch_keys({**NETWORK, **vlan}, "physnet1") == {
+        "neutron:provnet-network-type": "vlan",
+        "neutron:provnet-physical-network": "physnet1",
+        "fdb_age_threshold": OPTIONS.fdb_age_threshold,
+    }
+    assert switch_keys(NETWORK, None) == {
+        "neutron:provnet-network-type": "geneve",
+        "neutron:provnet-physical-network": None,
+        "fdb_age_threshold": None,
+    }
+
+
+def test_network_of_several_segments_has_no_type_and_any_physical_network() -> None:
+    plain = {key: one for key, one in NETWORK.items() if not key.startswith("provider:")}
+    assert switch_keys(plain, "physnet1", "physnet2") == {"neutron:provnet-network-type": ""}
+    assert switch_keys(plain, "physnet1", None) == {"neutron:provnet-network-type": ""}
+    nothing = {"neutron:provnet-physical-network": None, "fdb_age_threshold": None}
+    assert switch_keys(plain, None, None) == {"neutron:provnet-network-type": "", **nothing}
+
+
 def test_address_group_has_a_set_for_each_version() -> None:
     group = {"id": "a-b", "addresses": ["10.0.0.1/24", "2001:db8::1/128"], "revision_number": 1}
     four, six = address_groups.rows(group)
