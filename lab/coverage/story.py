@@ -19,7 +19,7 @@ from networking_workflow.drivers import protocol
 from networking_workflow.drivers.ovn import compare
 from networking_workflow.drivers.ovn import driver as ovn_driver
 from networking_workflow.journal import tables
-from networking_workflow.model import errors, states
+from networking_workflow.model import errors, states, workflows
 
 PROJECT = "11111111111111111111111111111111"
 HOST = "compute"
@@ -91,19 +91,32 @@ class Teller:
             return connection.execute(query).all()
 
     def _run(self, row: typing.Any) -> None:
-        operation = states.Operation(row.operation)
+        snapshot = json.loads(row.snapshot) if isinstance(row.snapshot, str) else row.snapshot
+        self._call(row.resource_type, row.resource_id, states.Operation(row.operation), snapshot)
+
+    def _call(
+        self,
+        resource_type: str,
+        resource_id: str,
+        operation: states.Operation,
+        snapshot: workflows.Snapshot | None = None,
+    ) -> None:
+        reached: list[tuple[str, str]] = []
         target = protocol.Target(
-            resource_type=row.resource_type,
-            resource_id=row.resource_id,
+            resource_type=resource_type,
+            resource_id=resource_id,
             operation=operation,
-            snapshot=json.loads(row.snapshot) if isinstance(row.snapshot, str) else row.snapshot,
+            snapshot=snapshot,
+            fan_out=reached.extend,
         )
-        into = self.compared.setdefault((row.resource_type, row.operation), {})
+        into = self.compared.setdefault((resource_type, str(operation)), {})
         with _noting(into):
             if operation is states.Operation.DELETE:
                 self._driver.delete(target)
             else:
                 self._driver.apply(target)
+        for child_type, child_id in reached:
+            self._call(child_type, child_id, states.Operation.UPDATE)
 
 
 class _Noting:

@@ -15,6 +15,7 @@ import typing
 from networking_workflow.conductor import (
     breaker,
     chores,
+    fanout,
     guard,
     lease,
     poll,
@@ -46,7 +47,7 @@ class Conductor:
         journal: journals.Journal,
         drivers: typing.Sequence[protocol.Driver],
         config: settings.ConductorSettings,
-        key_function: runs.KeyFunction,
+        key_function: fanout.KeyFunction,
     ) -> None:
         self._journal, self._settings = journal, config
         self._stopping, handing_back = threading.Event(), threading.Event()
@@ -62,6 +63,7 @@ class Conductor:
             breakers=self._breakers,
             settings=config,
             key_function=key_function,
+            hint=self.hint,
             handing_back=handing_back,
         )
         self._threads: list[poll.Poller | chores.Chores] = []

@@ -8,6 +8,7 @@ ends there: the new owner does the work.
 """
 
 import dataclasses
+import functools
 import logging
 import threading
 import typing
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 from taskflow import engines
 from taskflow.persistence import models
 
-from networking_workflow.conductor import breaker, guard, lease, outcomes, settings
+from networking_workflow.conductor import breaker, fanout, guard, lease, outcomes, settings
 from networking_workflow.drivers import protocol
 from networking_workflow.engine import null
 from networking_workflow.journal import failpoints, references
@@ -30,11 +31,6 @@ T = typing.TypeVar("T")
 
 #: Seconds between two tries to write while the database is away.
 _DATABASE_RETRY_S = 1.0
-
-#: (lane, resource type, resource id, references) -> keys; ``plan.keys.keys_for``.
-KeyFunction = typing.Callable[
-    [str, str, str, typing.Iterable[tuple[str, str]]], dict[str, keys.Mode]
-]
 
 _NOTHING_KEPT = null.NullBackend()
 
@@ -56,7 +52,8 @@ class Tools:
     drivers: typing.Sequence[protocol.Driver]
     breakers: breaker.Breakers
     settings: settings.ConductorSettings
-    key_function: KeyFunction
+    key_function: fanout.KeyFunction
+    hint: typing.Callable[[typing.Sequence[str]], None]  #: these workflows may be claimed
     handing_back: threading.Event  #: set: call no further driver, hand back what is unfinished
 
 
@@ -77,6 +74,7 @@ class Run:
         self._left = tools.settings.retry.attempts - (claim.attempts + 1)
         self._running: tasks.StartedTask | None = None
         self._called = False
+        self._children: list[str] = []
         self.in_call: str | None = None  #: the driver that is being called now
 
     @property
@@ -226,6 +224,7 @@ class Run:
             task_id=started.id,
             snapshot=claim.snapshot,
             applied=started.applied,
+            fan_out=self._fan_out,
         )
         what = f"Driver {started.driver}, {operation} {claim.resource_type} {claim.resource_id}"
         token = running.RUNNING.set(
@@ -245,9 +244,32 @@ class Run:
             self.in_call = None
             running.RUNNING.reset(token)
 
+    def _fan_out(self, reached: typing.Iterable[references.Reference]) -> None:
+        """Open a workflow for each of these (``Target.fan_out``).
+
+        :raises LeaseLost: if another conductor owns this one by now.
+        """
+        for batch in fanout.batches(reached):
+            self._lease.require(self.claim.id)
+            self._children += self._write(functools.partial(self._open, batch))
+            failpoints.failpoint("conductor.fanned_out")
+
+    def _open(self, batch: typing.Sequence[references.Reference]) -> list[str]:
+        tools = self._tools
+        with tools.reads.connect() as connection:
+            new = fanout.updates(connection, self.claim, batch, tools.key_function)
+        if new:
+            self._journal.open_children(self.claim, new)
+        return [one.id for one in new]
+
     # -- settle ----------------------------------------------------------------------------------
 
     def _settle(self, log: flows.StepLog) -> None:
+        self._settle_by(log)
+        if self._children:
+            self._tools.hint(self._children)
+
+    def _settle_by(self, log: flows.StepLog) -> None:
         decision = outcomes.decide(log.outcomes, left=self._left)
         last = log.unwritten
         if decision.error is None:

@@ -11,7 +11,22 @@ knew, and the next one calls again with the same task id. Hence every method is 
 import dataclasses
 import typing
 
-from networking_workflow.model import states, workflows
+from networking_workflow.model import errors, states, workflows
+
+#: Opens updates of resources, given as ``(resource type, resource id)``.
+FanOut = typing.Callable[[typing.Iterable[tuple[str, str]]], None]
+
+
+def _no_conductor(reached: typing.Iterable[tuple[str, str]]) -> None:
+    """Stand in for a conductor where there is none.
+
+    :raises WorkflowError: if anything is reached: it must not be lost in silence.
+    """
+    for resource_type, resource_id in reached:
+        raise errors.WorkflowError(
+            f"The change reaches {resource_type} {resource_id}, and there is no conductor here "
+            "that could open a workflow for it. Give Target a fan_out."
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +44,13 @@ class Target:
     """What this driver's last successful task of the resource returned; ``None`` at first.
 
     Drivers that need an ``original`` (edge-triggered ones) take it from here.
+    """
+    fan_out: FanOut = _no_conductor
+    """Opens an update of each resource that this change reaches beside its own.
+
+    To be called outside of transactions, and before the backend is given anything that would make
+    the next attempt see no change any more. They are recorded, in batches, when it returns; those
+    whose keys this workflow holds run after it. Every attempt may open them again.
     """
 
 

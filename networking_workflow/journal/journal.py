@@ -17,6 +17,7 @@ import typing
 import sqlalchemy as sa
 
 from networking_workflow.journal import (
+    children,
     chores,
     claims,
     conductors,
@@ -138,6 +139,12 @@ class Journal:
         )
         with self._polling.connect() as connection:
             return bool(connection.execute(requested).scalar())
+
+    def open_children(
+        self, claim: workflows.Claim, new: collections.abc.Sequence[workflows.NewWorkflow]
+    ) -> None:
+        """Record workflows that the claimed one leads to."""
+        retries.run(self.engine, lambda c: children.open_some(c, claim, new))
 
     # Settling
 

@@ -99,6 +99,18 @@ def _of_port(table: str, owner: str, column: str, *kinds: str) -> tuple[_Through
     return (*network, subnets)
 
 
+def _of_network(table: str, column: str) -> _Through:
+    """Return what is relied on where there is no policy of its own: that of the network."""
+    return _Through(
+        table=table,
+        owner="id",
+        column=column,
+        other="qos_network_policy_bindings",
+        key="network_id",
+        columns={"policy_id": "qos_policy"},
+    )
+
+
 _SOURCES: dict[str, _Source] = {
     "network": _Source(
         table="networks",
@@ -117,6 +129,7 @@ _SOURCES: dict[str, _Source] = {
             ),
             _policy("qos_port_policy_bindings", "port_id"),
         ),
+        through=(_of_network("ports", "network_id"),),
     ),
     "security_group": _Source(
         table="securitygroups",
@@ -160,7 +173,10 @@ _SOURCES: dict[str, _Source] = {
             _Child(table="floatingips", owner="id", columns={"fixed_port_id": "port-fip"}),
             _policy("qos_fip_policy_bindings", "fip_id"),
         ),
-        through=_of_port("floatingips", "id", "fixed_port_id", "network"),
+        through=(
+            *_of_port("floatingips", "id", "fixed_port_id", "network"),
+            _of_network("floatingips", "floating_network_id"),
+        ),
     ),
     "port_forwarding": _Source(
         table="portforwardings",
@@ -317,6 +333,8 @@ def _by_children(resource_type: str) -> list[sa.Select[typing.Any]]:
     ]
     if resource_type == "port":
         selects.append(_EXTERNAL)
+    if resource_type == "router":
+        selects.append(_GATEWAYS_POLICY)
     return selects
 
 
@@ -371,6 +389,19 @@ _EXTERNAL = (
     _found(_BINDINGS.c.port_id, "hcg", _PORTS.c.network_id)
     .select_from(_BINDINGS.join(_PORTS, _PORTS.c.id == _BINDINGS.c.port_id))
     .where(_BINDINGS.c.port_id.in_(_ids()), _BINDINGS.c.vnic_type.in_(EXTERNAL_VNIC_TYPES))
+)
+_ROUTERS = sa.table("routers", sa.column("id"), sa.column("gw_port_id"))
+_OF_NETWORKS = sa.table(
+    "qos_network_policy_bindings", sa.column("network_id"), sa.column("policy_id")
+)
+_GATEWAYS_POLICY = (
+    _found(_ROUTERS.c.id, "qos_policy", _OF_NETWORKS.c.policy_id)
+    .select_from(
+        _ROUTERS.join(_PORTS, _PORTS.c.id == _ROUTERS.c.gw_port_id).join(
+            _OF_NETWORKS, _OF_NETWORKS.c.network_id == _PORTS.c.network_id
+        )
+    )
+    .where(_ROUTERS.c.id.in_(_ids()))
 )
 
 

@@ -152,9 +152,14 @@ def read_port(plugin: typing.Any, context: typing.Any, port_id: str, *, metadata
     )
 
 
+def qos_policy_id(resource: Dict) -> str | None:
+    """Return which QoS policy holds for a resource: its own, else its network's."""
+    return resource.get("qos_policy_id") or resource.get("qos_network_policy_id")
+
+
 def qos_policy(context: typing.Any, resource: Dict) -> Dict | None:
     """Return the QoS policy that holds for a resource: its own, else its network's."""
-    policy_id = resource.get("qos_policy_id") or resource.get("qos_network_policy_id")
+    policy_id = qos_policy_id(resource)
     qos = directory.get_plugin(plugin_constants.QOS)
     if not policy_id or qos is None:
         return None

@@ -3,12 +3,13 @@
 
 """Read rows of NAT, load balancers and QoS back, as plain values (see ``observe``)."""
 
+import collections
 import typing
 
 from neutron.common.ovn import constants as ovn_const
 from neutron.services.portforwarding import constants as pf_const
 
-from networking_workflow.drivers.ovn import compare
+from networking_workflow.drivers.ovn import compare, refs
 
 Columns = dict[str, typing.Any]
 
@@ -48,19 +49,32 @@ def balancers(nb: typing.Any, floatingip_id: str) -> list[typing.Any]:
         ]
 
 
-def qos_rows(nb: typing.Any, wanted: compare.Row) -> list[typing.Any]:
-    """Return the QoS rows that are at the place of ``wanted``: by whose they are, or by match."""
-    owner, _, direction = wanted.name.partition(" ")
-    key, _, owner_id = owner.partition("=")
-    match = wanted.columns.get("match")
-    with nb.ovsdb_connection.lock:
-        found = [
-            one
-            for one in nb.tables["QoS"].rows.values()
-            if one.direction == direction
-            and (one.external_ids.get(key) == owner_id or one.match == match)
-        ]
-    return sorted(found, key=lambda one: str(one.uuid))
+class QosRows:
+    """All QoS rows as they are now, by whose they are and by match: for asking many times."""
+
+    def __init__(self, nb: typing.Any) -> None:
+        self._owned: dict[tuple[str, str, str], list[typing.Any]] = collections.defaultdict(list)
+        self._matching: dict[tuple[str, str], list[typing.Any]] = collections.defaultdict(list)
+        with nb.ovsdb_connection.lock:
+            for row in nb.tables["QoS"].rows.values():
+                for key, owner_id in row.external_ids.items():
+                    self._owned[key, owner_id, row.direction].append(row)
+                self._matching[row.match, row.direction].append(row)
+
+    def at(self, wanted: compare.Row) -> list[typing.Any]:
+        """Return the rows that are at the place of ``wanted``: by whose they are, or by match."""
+        owner, _, direction = wanted.name.partition(" ")
+        key, _, owner_id = owner.partition("=")
+        match = wanted.columns.get("match", "")
+        found = {row.uuid: row for row in self._owned.get((key, owner_id, direction), ())}
+        if match:
+            found.update((row.uuid, row) for row in self._matching.get((match, direction), ()))
+        return [found[uuid] for uuid in sorted(found, key=str)]
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Return the ids of all that has rows."""
+        return frozenset(owner_id for _, owner_id, _ in self._owned)
 
 
 def holders(nb: typing.Any, table: str, column: str, row: typing.Any) -> frozenset[str]:
@@ -69,7 +83,7 @@ def holders(nb: typing.Any, table: str, column: str, row: typing.Any) -> frozens
         return frozenset(
             str(one.name)
             for one in nb.tables[table].rows.values()
-            if any(held.uuid == row.uuid for held in getattr(one, column))
+            if refs.refers_to(one, column, row)
         )
 
 
@@ -118,7 +132,11 @@ def balancers_named(nb: typing.Any, name: str) -> list[typing.Any]:
 
 def qos(nb: typing.Any, wanted: compare.Row) -> Columns | None:
     """Read a QoS row."""
-    found = qos_rows(nb, wanted)
+    return qos_columns(nb, QosRows(nb).at(wanted))
+
+
+def qos_columns(nb: typing.Any, found: list[typing.Any]) -> Columns | None:
+    """Return the columns of the first row; None: there is none."""
     if not found:
         return None
     first = found[0]

@@ -115,6 +115,7 @@ class Cloud:
         *,
         operation: states.Operation = states.Operation.CREATE,
         project_id: str = "p",
+        operation_id: str = "req-call",
         found: references.Row | None = None,
     ) -> str:
         """Record a workflow with the keys of today's references, or of ``found``."""
@@ -126,6 +127,7 @@ class Cloud:
             operation=operation,
             keys=keys.keys_for("default", resource_type, resource_id, found.references),
             project_id=project_id,
+            operation_id=operation_id,
             snapshot={"version": 1, "original": None, "deleted": {"id": resource_id}, "edge": {}},
             standard_attr_id=found.standard_attr_id,
         )
@@ -151,6 +153,20 @@ class Cloud:
         with self._reads() as connection:
             found = sa.select(tables.workflows).where(tables.workflows.c.id == workflow)
             return connection.execute(found).one()
+
+    def latest(self, resource_id: str) -> typing.Any:
+        """Return the newest workflow's row of a resource."""
+        with self._reads() as connection:
+            table = tables.workflows
+            found = sa.select(table).where(table.c.resource_id == resource_id)
+            return connection.execute(found.order_by(table.c.gen.desc()).limit(1)).one()
+
+    def count(self, resource_type: str) -> int:
+        """Return how many workflows there are of resources of a type."""
+        with self._reads() as connection:
+            table = tables.workflows
+            found = sa.select(sa.func.count()).where(table.c.resource_type == resource_type)
+            return int(connection.execute(found).scalar_one())
 
     def state(self, workflow: str) -> str:
         """Return a workflow's state."""

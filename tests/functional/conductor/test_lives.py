@@ -227,6 +227,35 @@ def test_killed_in_the_middle_of_a_task_another_finishes_it_under_the_same_id(
     assert cloud.conductor_states() == ["LOST", "STOPPED"]
 
 
+def test_killed_between_two_batches_of_what_a_change_reaches_another_opens_them_all(
+    cloud, tmp_path
+):
+    network = cloud.network()
+    ports = [cloud.port(cloud.resource(network)) for _ in range(5)]
+    calls = tmp_path / "calls"
+    command = [sys.executable, "-m", "tests.functional.conductor.child", cloud.url, str(calls)]
+
+    def child(failing):
+        environment = {**os.environ, failpoints.ENVIRONMENT: failing}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE)
+
+    with child("") as first:
+        for one in (network, *ports):
+            cloud.comes_to(one, "SUCCESS", within_s=40)
+        first.stdin.close()
+    update = cloud.update(network)
+    with child("conductor.fanned_out=kill:2") as killed:
+        assert killed.wait(60) == -9
+    assert (cloud.state(update), cloud.count("port")) == ("RUNNING", 5 + 4)
+
+    with child("") as other:
+        cloud.comes_to(update, "SUCCESS", within_s=40)
+        wait_until(lambda: cloud.holds() == 0, 40, "what was opened to be over")
+        other.stdin.close()
+    called = [cloud.resource(line.split()[0]) for line in calls.read_text().splitlines()]
+    assert [called.count(cloud.resource(port)) for port in ports] == [2] * 5
+
+
 def test_a_backend_that_is_down_spends_no_attempts_and_goes_on_when_it_is_back(cloud, start):
     driver = MemoryDriver("memory")
     driver.down = True

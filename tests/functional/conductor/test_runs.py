@@ -6,6 +6,7 @@
 import pytest
 import sqlalchemy as sa
 
+from networking_workflow.conductor import fanout
 from networking_workflow.journal import failpoints
 from networking_workflow.model import errors, states
 from tests.unit.conductor.drivers import MemoryDriver
@@ -118,6 +119,38 @@ def test_what_a_driver_applied_is_kept_though_another_failed(cloud, start):
     cloud.comes_to(update, "SUCCESS")
     assert good.targets[1].applied == {"applies": 1}
     assert bad.targets[1].applied is None
+
+
+def test_what_a_change_reaches_is_opened_in_batches_as_part_of_its_operation(
+    cloud, start, driver, monkeypatch
+):
+    monkeypatch.setattr(fanout, "BATCH", 2)
+    batches = []
+    start(driver)
+    network = cloud.network()
+    ports = [cloud.port(cloud.resource(network)) for _ in range(5)]
+    for one in (network, *ports):
+        cloud.comes_to(one, "SUCCESS")
+    reached = [("port", cloud.resource(port)) for port in ports] + [("port", "gone")]
+
+    def reach(target):
+        if target.resource_type == "network":
+            target.fan_out(reached + reached)
+
+    driver.before = reach
+    failpoints.arm("conductor.fanned_out", lambda: batches.append(cloud.count(reached[0][0])))
+    try:
+        update = cloud.update(network)
+        cloud.comes_to(update, "SUCCESS")
+    finally:
+        failpoints.disarm("conductor.fanned_out")
+    assert batches == [7, 9, 10]
+    children = [cloud.latest(port_id) for _, port_id in reached[:5]]
+    for child in children:
+        cloud.comes_to(child.id, "SUCCESS")
+        assert (child.operation, child.initiator) == ("update", "driver")
+        assert child.operation_id == cloud.row(update).operation_id
+    assert {driver.rows[port_id]["applies"] for _, port_id in reached[:5]} == {2}
 
 
 def test_a_transient_failure_is_tried_again_until_attempts_are_spent(cloud, start, driver):

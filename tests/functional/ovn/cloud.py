@@ -108,12 +108,17 @@ class Conductor:
             operation=states.Operation(operation),
             snapshot=snapshot,
             applied=self.applied.get(resource_id),
+            fan_out=self._apply_all,
         )
         if target.operation is states.Operation.DELETE:
             self.driver.delete(target)
             self.applied.pop(resource_id, None)
         else:
             self.applied[resource_id] = self.driver.apply(target)
+
+    def _apply_all(self, reached: typing.Iterable[tuple[str, str]]) -> None:
+        for resource_type, resource_id in list(reached):
+            self.apply(resource_type, resource_id)
 
     def in_thread(self, call: typing.Callable[[], object]) -> threading.Thread:
         thread = threading.Thread(target=call, daemon=True)

@@ -7,6 +7,7 @@ import collections.abc
 
 import pytest
 
+from lab import client
 from lab.databases import pool
 from tests.functional.promises import cloud as clouds
 
@@ -127,6 +128,69 @@ def test_what_changes_beside_a_router_reaches_it(cloud: clouds.Cloud) -> None:
     assert cloud.failed() == []
     api.call("DELETE", f"routers/{router['id']}")
     cloud.settles()
+
+
+def test_rule_of_a_policy_reaches_its_ports_as_workflows_of_one_operation(
+    cloud: clouds.Cloud,
+) -> None:
+    admin, api = cloud.client(), clouds.Caller(cloud)
+    network = admin.create("networks")["id"]
+    policy = api.make("qos/policies", "policy", name="p")["id"]
+    rules = f"qos/policies/{policy}/bandwidth_limit_rules"
+    rule = f"{rules}/{api.make(rules, 'bandwidth_limit_rule', max_kbps=1000)['id']}"
+    new = {"network_id": network, "qos_policy_id": policy, "project_id": client.PROJECT_ID}
+    ports = [one["id"] for one in api.call("POST", "ports", ports=[new] * 12)["ports"]]
+    other = admin.create("ports", network_id=network)["id"]
+    cloud.settles()
+    before = {port: len(cloud.workflows(port)) for port in (*ports, other)}
+
+    api.change(rule, "bandwidth_limit_rule", max_kbps=2000)
+    cloud.settles()
+    parent = cloud.workflows(policy)[-1]
+    for port in ports:
+        (child,) = cloud.workflows(port)[before[port] :]
+        assert (child.operation_id, child.initiator) == (parent.operation_id, "driver")
+    assert len(cloud.workflows(other)) == before[other]
+    limits = cloud.ovn.nbctl("--bare", "--columns=bandwidth", "list", "QoS").split()
+    assert limits == ["rate=2000"] * 12
+
+    api.change(f"qos/policies/{policy}", "policy", name="another name")
+    cloud.settles()
+    assert [len(cloud.workflows(port)) for port in ports] == [before[port] + 1 for port in ports]
+    for port in (*ports, other):
+        api.call("DELETE", f"ports/{port}")
+    api.call("DELETE", f"qos/policies/{policy}")
+    cloud.settles()
+    assert cloud.failed() == []
+
+
+def test_mtu_of_a_network_reaches_its_routers(cloud: clouds.Cloud) -> None:
+    admin, api = cloud.client(), clouds.Caller(cloud)
+    external = admin.create("networks", **{"router:external": True})["id"]
+    admin.create("subnets", network_id=external, ip_version=4, cidr="203.0.113.0/24")
+    inner = admin.create("networks")["id"]
+    modes = {"ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}
+    six = {"ip_version": 6, "cidr": "2001:db8::/64", **modes}
+    subnet = admin.create("subnets", network_id=inner, **six)["id"]
+    router = admin.create("routers", external_gateway_info={"network_id": external})["id"]
+    api.call("PUT", f"routers/{router}/add_router_interface", subnet_id=subnet)
+    cloud.settles()
+    api.change(f"networks/{inner}", "network", mtu=1300)
+    cloud.settles()
+    options = cloud.ovn.nbctl(
+        *("--bare", "--columns=options,ipv6_ra_configs", "list", "Logical_Router_Port")
+    )
+    assert "gateway_mtu=1300" in options
+    assert "mtu=1300" in options.replace("gateway_mtu=1300", "")
+
+    api.change(f"networks/{external}", "network", mtu=1290)
+    cloud.settles()
+    options = cloud.ovn.nbctl("--bare", "--columns=options", "list", "Logical_Router_Port")
+    assert "gateway_mtu=1290" in options
+    api.call("PUT", f"routers/{router}/remove_router_interface", subnet_id=subnet)
+    api.call("DELETE", f"routers/{router}")
+    cloud.settles()
+    assert cloud.failed() == []
 
 
 def subports(cloud: clouds.Cloud, parent: str) -> set[tuple[str, str]]:

@@ -57,8 +57,9 @@ def test_each_column_that_leads_on_leads_to_the_row_it_says(kind):
     for through in source.through:
         columns, other = TABLES[through.table].c, TABLES[through.other].c
         assert through.table == source.table or names(columns[through.owner]) == {source.table}
-        joined = other[through.key]
-        assert names(columns[through.column]) == (names(joined) or {through.other})
+        joined, column = other[through.key], columns[through.column]
+        leads = {"networks"} if column is BARE else names(column)
+        assert leads == (names(joined) or {through.other})
         for column, named in through.columns.items():
             assert leads_to(other[column], named)
 
@@ -81,6 +82,11 @@ def test_keys_cover_what_capture_takes_from_the_rows_of_a_flush(kind):
 
 def test_what_decides_on_an_acl_are_columns_of_a_rule():
     assert set(references._ACL_COLUMNS) <= set(TABLES["securitygrouprules"].c.keys())
+
+
+def test_policy_of_a_routers_gateway_is_found_over_columns_of_neutron():
+    for table in (references._ROUTERS, references._PORTS, references._OF_NETWORKS):
+        assert set(table.c.keys()) <= set(TABLES[table.name].c.keys())
 
 
 def test_external_ports_are_those_of_neutron():

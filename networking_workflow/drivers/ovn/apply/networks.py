@@ -8,7 +8,7 @@ import typing
 from neutron.common.ovn import constants as ovn_const
 
 from networking_workflow.drivers.ovn import compare, facts, observe
-from networking_workflow.drivers.ovn.apply import qos, subnets
+from networking_workflow.drivers.ovn.apply import qos, reached, subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
 
@@ -21,7 +21,7 @@ def apply(work: apply_work.Work) -> None:
     if work.settings.metadata_enabled:
         # A port of its own, so a workflow of its own; makes none if there is one.
         work.client.create_metadata_port(work.context, known.network)
-    qos.apply_network(work, known.network)
+    work.target.fan_out(qos.of_network(work, known.network))
     work.bump_revision(known.network, ovn_const.TYPE_NETWORKS)
 
 
@@ -42,6 +42,7 @@ def _write(
     else:
         if apply_work.touched(found, "Logical_Switch", "external_ids:neutron:mtu"):
             # First, for the next attempt would not see any more that the MTU was another.
+            work.target.fan_out(reached.by_mtu(work, known.network))
             for subnet in work.plugin.get_subnets_by_network(work.context, known.network["id"]):
                 subnets.apply_own_rows(work, subnet["id"])
         if apply_work.touched(found, "Logical_Switch"):

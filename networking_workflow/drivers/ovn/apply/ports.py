@@ -11,7 +11,7 @@ from neutron.common.ovn import constants as ovn_const
 from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from neutron_lib import constants
 
-from networking_workflow.drivers.ovn import facts, observe, reads, seams
+from networking_workflow.drivers.ovn import facts, observe, reads, refs, seams
 from networking_workflow.drivers.ovn.apply import dns, drop_group, qos, subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import dns as expect_dns
@@ -65,7 +65,7 @@ def _finds_switch(work: apply_work.Work, lsp: typing.Any) -> bool:
     """Whether stock will find the port's switch: by an external id, which may be damaged."""
     name = lsp.external_ids.get(ovn_const.OVN_NETWORK_NAME_EXT_ID_KEY, "")
     switch = observe.row(work.nb, "Logical_Switch", name)
-    return switch is not None and observe.contains(switch, "ports", lsp)
+    return switch is not None and refs.refers_to(switch, "ports", lsp)
 
 
 def _remove_rest(work: apply_work.Work, port_id: str) -> None:

@@ -7,6 +7,8 @@ Stock writes these rows when a binding changes, and leaves those of a policy tha
 between; here they are compared with what must be there like any other.
 """
 
+import collections.abc
+import itertools
 import typing
 
 from neutron.common.ovn import constants as ovn_const
@@ -31,19 +33,32 @@ _LSP = "Logical_Switch_Port"
 _PORT_ID, _FIP_ID = ovn_const.OVN_PORT_EXT_ID_KEY, ovn_const.OVN_FIP_EXT_ID_KEY
 _NO_OPTIONS = dict.fromkeys(sorted(expect_ports.QOS_OPTIONS))
 
+#: Ports that are read at once.
+_CHUNK = 100
+
+#: ``(resource type, resource id)``
+Reached = tuple[str, str]
+
 
 def apply(work: apply_work.Work) -> None:
-    """Make OVN hold the policy's rules for everything that the policy is bound to.
+    """Open workflows of all that the policy's rules are not right for in OVN.
 
     What OVN does not have yet gets them with its own apply.
     """
     policy = qos_policy.QosPolicy.get_policy_obj(work.context, work.target.resource_id)
-    for network_id in policy.get_bound_networks():
-        apply_network(work, work.plugin.get_network(work.context, network_id))
-    _apply_ports(work, {"id": list(policy.get_bound_ports())})
-    _apply_floatingips(work, {"id": list(policy.get_bound_floatingips())})
-    for router_id in policy.get_bound_routers():
-        _apply_gateway(work, router_id)
+    l3 = facts_nat.l3_plugin()
+    bound = {"id": list(policy.get_bound_floatingips())}
+    networks = {"floating_network_id": list(policy.get_bound_networks())}
+    work.target.fan_out(
+        itertools.chain(
+            _ports(work, policy.get_bound_ports()),
+            *(_ports(work, _on_switch(work, one)) for one in policy.get_bound_networks()),
+            _floatingips(work, l3, bound),
+            _floatingips(work, l3, networks),
+            _gateways(work, policy.get_bound_routers()),
+            *(_gateways(work, _behind(work, one)) for one in policy.get_bound_networks()),
+        )
+    )
 
 
 def delete(_work: apply_work.Work) -> None:
@@ -58,17 +73,17 @@ def require_row(work: apply_work.Work) -> None:
     qos_policy.QosPolicy.get_policy_obj(work.context, work.target.resource_id)
 
 
-def apply_network(work: apply_work.Work, network: facts.Dict) -> None:
-    """Make OVN hold the right rules for the ports and floating IPs of a network."""
+def of_network(work: apply_work.Work, network: facts.Dict) -> collections.abc.Iterator[Reached]:
+    """Yield what the network's policy, or the lack of one, is not right for in OVN."""
     if "qos_policy_id" not in network:
         return
-    _apply_ports(work, {"network_id": [network["id"]]})
-    _apply_floatingips(work, {"floating_network_id": [network["id"]]})
-    gateways = qos_binding.QosPolicyRouterGatewayIPBinding.get_routers_by_network_id(
-        work.context.elevated(), network["id"]
-    )
-    for router in gateways:
-        _apply_gateway(work, router.id)
+    network_id = network["id"]
+    ports = _on_switch(work, network_id)
+    if not network["qos_policy_id"]:  # what still has rules is all that can have wrong ones
+        ports &= _limited(work, ports)
+    yield from _ports(work, ports)
+    yield from _floatingips(work, facts_nat.l3_plugin(), {"floating_network_id": [network_id]})
+    yield from _gateways(work, _behind(work, network_id))
 
 
 def write(work: apply_work.Work, wanted: apply_work.Rows) -> None:
@@ -97,7 +112,7 @@ def write_options(work: apply_work.Work, port_id: str, options: typing.Mapping[s
 
 
 def _replace(work: apply_work.Work, row: compare.Row) -> None:
-    nb, there = work.nb, observe_nat.qos_rows(work.nb, row)
+    nb, there = work.nb, observe_nat.QosRows(work.nb).at(row)
     with nb.transaction(check_error=True) as txn:
         for one in there:
             for switch in observe_nat.holders(nb, "Logical_Switch", "qos_rules", one):
@@ -123,61 +138,103 @@ def _addition(nb: typing.Any, row: compare.Row) -> typing.Any:
         raise errors.PermanentFailure(f"{row.table} {row.name}: {refused}") from refused
 
 
-def _apply_ports(work: apply_work.Work, filters: dict[str, list[str]]) -> None:
-    if not all(filters.values()):
-        return
-    networks: dict[str, facts.Dict] = {}
-    for port in work.plugin.get_ports(work.context, filters=filters):
-        if expect_ports.ignored(port) or observe.row(work.nb, _LSP, port["id"]) is None:
-            continue
-        network_id = port["network_id"]
-        if network_id not in networks:
-            networks[network_id] = work.plugin.get_network(work.context, network_id)
-        _apply_port(work, port, networks[network_id])
+def _on_switch(work: apply_work.Work, network_id: str) -> frozenset[str]:
+    """Return the ids of a network's ports that OVN has."""
+    switch = observe.row(work.nb, "Logical_Switch", ovn_utils.ovn_name(network_id))
+    return frozenset(str(one.name) for one in switch.ports) if switch is not None else frozenset()
 
 
-def _apply_port(work: apply_work.Work, port: facts.Dict, network: facts.Dict) -> None:
-    policy = facts.qos_policy(work.context, port)
-    options = expect_qos.port_options(port, network, policy)
-    rows = (
-        *expect_qos.port_rows(port, network, policy),
-        compare.Row(
-            table=_LSP,
-            name=port["id"],
-            columns={
-                "options": compare.Keys(
-                    wanted=options, unwanted=expect_ports.QOS_OPTIONS - options.keys()
-                )
-            },
-            optional=True,
-        ),
+def _behind(work: apply_work.Work, network_id: str) -> list[str]:
+    """Return the routers whose gateways are on a network and have its policy."""
+    found = qos_binding.QosPolicyRouterGatewayIPBinding.get_routers_by_network_id(
+        work.context.elevated(), network_id
     )
-
-    def write_all(found: apply_work.Differences) -> None:
-        write(work, rows)
-        if apply_work.touched(found, _LSP):
-            write_options(work, port["id"], options)
-
-    apply_work.converge(work, lambda: rows, write_all)
+    return [str(router.id) for router in found]
 
 
-def _apply_floatingips(work: apply_work.Work, filters: dict[str, list[str]]) -> None:
-    l3 = facts_nat.l3_plugin()
+def _limited(work: apply_work.Work, ports: frozenset[str]) -> frozenset[str]:
+    """Return which of these ports have rows or rates of a policy in OVN."""
+    rated = (
+        port
+        for port in ports
+        if expect_ports.QOS_OPTIONS & observe.row(work.nb, _LSP, port).options.keys()
+    )
+    return (observe_nat.QosRows(work.nb).owners & ports) | frozenset(rated)
+
+
+def _ports(
+    work: apply_work.Work, ids: collections.abc.Iterable[str]
+) -> collections.abc.Iterator[Reached]:
+    """Yield those of these ports whose rows or rates are not as their policies say."""
+    there = observe_nat.QosRows(work.nb)
+    networks: dict[str, facts.Dict] = {}
+    policies: dict[str | None, facts.Dict | None] = {}
+    for some in _chunks(sorted(ids)):
+        for port in work.plugin.get_ports(work.context, filters={"id": some}):
+            if expect_ports.ignored(port) or observe.row(work.nb, _LSP, port["id"]) is None:
+                continue
+            network_id, policy_id = port["network_id"], facts.qos_policy_id(port)
+            if network_id not in networks:
+                networks[network_id] = work.plugin.get_network(work.context, network_id)
+            if policy_id not in policies:
+                policies[policy_id] = facts.qos_policy(work.context, port)
+            wanted = _port_rows(port, networks[network_id], policies[policy_id])
+            if compare.differences(wanted, _found(work, there, wanted)):
+                yield "port", port["id"]
+
+
+def _chunks(ids: list[str]) -> collections.abc.Iterator[list[str]]:
+    for first in range(0, len(ids), _CHUNK):
+        yield ids[first : first + _CHUNK]
+
+
+def _port_rows(port: facts.Dict, network: facts.Dict, policy: facts.Dict | None) -> apply_work.Rows:
+    """Return a port's rows of QoS, and of its own row the rates."""
+    rates = expect_qos.port_options(port, network, policy)
+    options = compare.Keys(wanted=rates, unwanted=expect_ports.QOS_OPTIONS - rates.keys())
+    own = compare.Row(table=_LSP, name=port["id"], columns={"options": options}, optional=True)
+    return (*expect_qos.port_rows(port, network, policy), own)
+
+
+def _found(
+    work: apply_work.Work, there: observe_nat.QosRows, wanted: apply_work.Rows
+) -> compare.Found:
+    others = [row for row in wanted if row.table != expect_qos.QOS]
+    return {
+        **observe.read(work.nb, others),
+        **{
+            row.place: observe_nat.qos_columns(work.nb, there.at(row))
+            for row in wanted
+            if row.table == expect_qos.QOS
+        },
+    }
+
+
+def _floatingips(
+    work: apply_work.Work, l3: typing.Any, filters: dict[str, list[str]]
+) -> collections.abc.Iterator[Reached]:
+    """Yield those of these floating IPs whose rows are not as their policies say."""
     if l3 is None or not all(filters.values()):
         return
+    there = observe_nat.QosRows(work.nb)
     for floatingip in l3.get_floatingips(work.context, filters=filters):
         known = facts_nat.read_floatingip(
             work.plugin, work.context, floatingip["id"], named_by=lambda _address: ()
         )
-        _apply_rows(work, expect_qos.floatingip_rows(known, work.settings))
+        wanted = expect_qos.floatingip_rows(known, work.settings)
+        if compare.differences(wanted, _found(work, there, wanted)):
+            yield "floatingip", floatingip["id"]
 
 
-def _apply_gateway(work: apply_work.Work, router_id: str) -> None:
-    known = facts_l3.read_router(work.plugin, work.context, router_id)
-    router = observe.row(work.nb, "Logical_Router", ovn_utils.ovn_name(router_id))
-    if router is not None:
-        _apply_rows(work, expect_qos.gateway_rows(known))
-
-
-def _apply_rows(work: apply_work.Work, rows: apply_work.Rows) -> None:
-    apply_work.converge(work, lambda: rows, lambda _found: write(work, rows))
+def _gateways(
+    work: apply_work.Work, router_ids: collections.abc.Iterable[str]
+) -> collections.abc.Iterator[Reached]:
+    """Yield those of these routers whose gateways' rows are not as their policies say."""
+    there = observe_nat.QosRows(work.nb)
+    for router_id in sorted(router_ids):
+        if observe.row(work.nb, "Logical_Router", ovn_utils.ovn_name(router_id)) is not None:
+            wanted = expect_qos.gateway_rows(
+                facts_l3.read_router(work.plugin, work.context, router_id)
+            )
+            if compare.differences(wanted, _found(work, there, wanted)):
+                yield "router", router_id

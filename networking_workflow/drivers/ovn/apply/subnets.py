@@ -14,6 +14,7 @@ from neutron_lib.utils import net
 from oslo_config import cfg
 
 from networking_workflow.drivers.ovn import compare, facts, observe
+from networking_workflow.drivers.ovn.apply import reached
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
 from networking_workflow.drivers.ovn.expect import subnets as expect_subnets
@@ -33,6 +34,7 @@ def apply(work: apply_work.Work) -> None:
         known = _read(work, work.target.resource_id)
     wanted = expect_subnets.rows(known, work.settings)
     apply_work.converge(work, lambda: wanted, lambda found: _write(work, known, wanted, found))
+    work.target.fan_out(reached.by_gateway(work, known))
     work.bump_revision(known.subnet, ovn_const.TYPE_SUBNETS)
 
 
