@@ -39,6 +39,9 @@ SERVICE_WRITES: dict[str, tuple[str, ...]] = {
     "trunk": ("create_trunk", "update_trunk", "add_subports", "remove_subports"),
 }
 
+#: Of these, what binds a port in a second transaction.
+_BINDING = frozenset({"create_port", "create_port_bulk", "update_port"})
+
 #: Under which key member actions answer with the resource.
 _MEMBERS = ("address_group", "router")
 
@@ -60,10 +63,11 @@ def _answering(
     method: collections.abc.Callable[..., typing.Any],
 ) -> collections.abc.Callable[..., typing.Any]:
     creates = method.__name__.startswith("create_")
+    binds = method.__name__ in _BINDING
 
     @functools.wraps(method)
     def call(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
-        with session.committed_ids() as ids:
+        with session.committed_ids(told_together=binds) as ids:
             answer = method(*args, **kwargs)
         if ids:  # a call that changed nothing shows what was there
             changed = _resources(answer)

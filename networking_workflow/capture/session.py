@@ -13,6 +13,7 @@ What happens when, each measured on SQLAlchemy 2.1 and oslo.db 18.1:
 - ``before_commit``, outermost: a last flush, then the workflows and their keys as the last
   statements before COMMIT. Nothing is locked after the keys, so they follow the commit order.
 - ``after_commit``: whoever waits for work is told. A retried call told nobody of its first attempt.
+  A port's call tells once, when it has bound the port, too.
 
 A savepoint that is rolled back takes its notes along.
 """
@@ -34,8 +35,9 @@ from networking_workflow.model import running as model_running
 
 LOG = logging.getLogger(__name__)
 
-#: Called after each commit that recorded workflows, with their ids, on the committing thread. They
-#: must neither raise nor block: the API call that committed is still running.
+#: Called after each commit that recorded workflows (see :func:`committed_ids` for the exception),
+#: with their ids, on the committing thread. They must neither raise nor block: the API call that
+#: committed is still running.
 AFTER_COMMIT: list[typing.Callable[[list[str]], None]] = []
 
 _INFO = "networking_workflow_transaction"
@@ -95,6 +97,7 @@ def add_edge(session: typing.Any, edge: changes.Edge) -> None:
 class _Call(threading.local):
     def __init__(self) -> None:  # once a thread
         self.ids: list[str] | None = None
+        self.held: list[str] | None = None  #: to be told of together; None: at each commit
         self.afterwards: list[typing.Callable[[], None]] = []
 
 
@@ -102,18 +105,26 @@ _CALL = _Call()
 
 
 @contextlib.contextmanager
-def committed_ids() -> typing.Iterator[list[str]]:
+def committed_ids(*, told_together: bool = False) -> typing.Iterator[list[str]]:
     """Give a list that gets the id of each workflow committed on this thread within the block.
 
     Blocks may be nested: the outer one gets what the inner one got. A block is one call of the
     plugin; see :func:`after_call`.
+
+    :param told_together: call :data:`AFTER_COMMIT` once, at the end of the block: its commits
+        change one resource one after the other, and are folded if nobody claims the first too soon.
     """
-    outer = _CALL.ids
+    outer, outer_held = _CALL.ids, _CALL.held
     inner: list[str] = []
     _CALL.ids = inner
+    if told_together and outer_held is None:
+        _CALL.held = []
     try:
         yield inner
     finally:
+        held, _CALL.held = _CALL.held, outer_held
+        if held and held is not outer_held:
+            _tell(held)
         _CALL.ids = outer
         if outer is not None:
             outer.extend(inner)
@@ -265,8 +276,15 @@ class Capture:
         ids, current.recorded = current.recorded, []
         if _CALL.ids is not None:
             _CALL.ids.extend(ids)
-        for hook in AFTER_COMMIT:
-            hook(ids)
+        if _CALL.held is not None:
+            _CALL.held.extend(ids)
+        else:
+            _tell(ids)
+
+
+def _tell(workflow_ids: list[str]) -> None:
+    for hook in AFTER_COMMIT:
+        hook(workflow_ids)
 
 
 def _flush_until_clean(session: typing.Any) -> None:

@@ -1,0 +1,32 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""When whoever waits for work is told of it."""
+
+import pytest
+
+from networking_workflow.capture import session
+
+
+@pytest.fixture
+def heard():
+    told = []
+    session.AFTER_COMMIT.append(told.append)
+    yield told
+    session.AFTER_COMMIT.remove(told.append)
+
+
+def test_port_and_its_binding_are_told_of_together(world, heard):
+    network = world.network["id"]
+    heard.clear()
+    with world.neutron.capturing() as found:
+        world.neutron.create("port", network_id=network, **{"binding:host_id": "cmp1"})
+    assert [one.what for one in found] == [("create", "port"), ("update", "port")]
+    assert heard == [[one.row.id for one in found]]
+
+
+def test_each_transaction_of_another_call_is_told_of_at_its_commit(world, heard):
+    subnet, router = world.subnet["id"], world.bare
+    heard.clear()
+    world.interface(router, "add", subnet_id=subnet)
+    assert len(heard) > 1
