@@ -20,6 +20,7 @@ from benchmarks import (
     crowd,
     drain,
     fabric,
+    fanout,
     figures,
     first_task,
     ovn,
@@ -38,6 +39,7 @@ FIGURES: dict[str, typing.Callable[[figures.Scale, pool.Pool], list[figures.Figu
     "crowd": crowd.run,
     "drain": drain.run,
     "apply": apply.run,
+    "fanout": fanout.run,
 }
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "build" / "bench"

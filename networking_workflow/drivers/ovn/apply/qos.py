@@ -157,7 +157,8 @@ def _limited(work: apply_work.Work, ports: frozenset[str]) -> frozenset[str]:
     rated = (
         port
         for port in ports
-        if expect_ports.QOS_OPTIONS & observe.row(work.nb, _LSP, port).options.keys()
+        if (row := observe.row(work.nb, _LSP, port)) is not None
+        and expect_ports.QOS_OPTIONS & row.options.keys()
     )
     return (observe_nat.QosRows(work.nb).owners & ports) | frozenset(rated)
 
