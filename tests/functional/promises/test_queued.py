@@ -8,6 +8,7 @@ On MariaDB and OVN; every test ends with a comparison of the whole cloud with th
 
 import collections.abc
 import contextlib
+import functools
 
 import pytest
 import requests
@@ -143,16 +144,15 @@ def test_two_routers_that_share_subnets_get_their_interfaces_crosswise(
     router = tenant.admin.create("routers")["id"]
     tenant.api.call("PUT", f"routers/{router}/add_router_interface", subnet_id=subnet)
     pairs = ((tenant.router, network), (router, tenant.network))
-    ports = [(one, tenant.port(at)) for one, at in pairs]
-    for change in ("add", "remove"):
-        clouds.at_once(
-            *(
-                lambda one=one, port=port, change=change: clouds.Caller(cloud).call(
-                    "PUT", f"routers/{one}/{change}_router_interface", port_id=port
-                )
-                for one, port in ports
-            )
-        )
+
+    def change(one: str, how: str, port: str) -> None:
+        path = f"routers/{one}/{how}_router_interface"
+        clouds.Caller(cloud).call("PUT", path, port_id=port)
+
+    for _ in range(2):
+        ports = [(one, tenant.port(at)) for one, at in pairs]
+        for how in ("add", "remove"):
+            clouds.at_once(*(functools.partial(change, one, how, port) for one, port in ports))
 
 
 def test_trunk_deleted_with_subports_in_flight(cloud: clouds.Cloud, api: clouds.Caller) -> None:
@@ -219,7 +219,7 @@ def test_port_moved_between_hosts_twice_while_queued(
     assert chassis.strip().strip('"') == "compute-3"
 
 
-@pytest.mark.parametrize("commits", [1, 2])
+@pytest.mark.parametrize("commits", [1, 2, 3])
 def test_router_call_killed_between_its_transactions_converges(
     cloud: clouds.Cloud, tenant: Tenant, commits: int
 ) -> None:
@@ -235,8 +235,9 @@ def test_router_call_killed_between_its_transactions_converges(
     cloud.settles()
     (router,) = tenant.admin.list("routers", name="half")
     ports = tenant.admin.list("ports", device_id=router["id"])
-    assert len(ports) == commits - 1
+    assert len(ports) == min(commits - 1, 1)
     assert {one["sync_state"] for one in (router, *ports)} == {"SYNCED"}
     tenant.api.call("DELETE", f"routers/{router['id']}")
-    for port in ports:  # its router does not know of it: with stock Neutron, too
+    for port in tenant.admin.list("ports", device_id=router["id"]):
+        # Its router did not know of it: with stock Neutron, too.
         tenant.api.call("DELETE", f"ports/{port['id']}")
