@@ -46,13 +46,12 @@ class Left:
 
 
 _COVERED: dict[Work, str] = {
-    ("network", "create"): """
-        OVNMechanismDriver create_network_postcommit
-        OVNMechanismDriver.create_segment_provnet_port segment.after_create""",
-    ("network", "update"): "OVNMechanismDriver update_network_postcommit",
-    ("network", "delete"): """
-        OVNMechanismDriver delete_network_postcommit
+    ("network", "create"): "OVNMechanismDriver create_network_postcommit",
+    ("network", "update"): """
+        OVNMechanismDriver update_network_postcommit
+        OVNMechanismDriver.create_segment_provnet_port segment.after_create
         OVNMechanismDriver.delete_segment_provnet_port segment.after_delete""",
+    ("network", "delete"): "OVNMechanismDriver delete_network_postcommit",
     ("subnet", "create"): "OVNMechanismDriver create_subnet_postcommit",
     ("subnet", "update"): "OVNMechanismDriver update_subnet_postcommit",
     ("subnet", "delete"): "OVNMechanismDriver delete_subnet_postcommit",
@@ -285,8 +284,8 @@ LEFT: tuple[Left, ...] = (
     Left(
         _NO,
         "calls Nova and Placement, no network backends, past the journal: of subnets and ports of "
-        "routed segments, once Neutron has loaded the segments plugin by itself, which it does "
-        "when the first network is deleted (`neutron/services/segments/db.py`)",
+        "routed segments. Neutron loads the segments plugin by itself, if nobody has configured "
+        "it, when the first network is deleted (`neutron/services/segments/db.py`)",
         """
         NovaSegmentNotifier._notify_host_addition_to_aggregate segment_host_mapping.after_create
         NovaSegmentNotifier._notify_host_removal_from_aggregate segment_host_mapping.after_delete

@@ -51,6 +51,7 @@ _OTHERWISE: dict[str, Work] = {
     "policy detach from network": ("network", "update"),
     "trunk add_subports": ("subport", "create"),
     "trunk remove_subports": ("subport", "delete"),
+    "segment": ("network", "update"),
 }
 
 #: What the API has no call for.
@@ -89,6 +90,7 @@ READ_BACK: dict[str, tuple[str, ...]] = {
         ),
         (_DAMAGE,),
     ),
+    "network": (_DAMAGE, "ovn/test_segments.py::test_damage_is_noticed_by_name_and_healed"),
     "qos_policy": ("ovn/test_qos.py::test_a_damaged_row_is_noticed_by_name_and_healed",),
     "router": (
         "ovn/test_routers.py::test_a_damaged_column_of_the_router_is_noticed_and_healed",

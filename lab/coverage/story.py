@@ -206,6 +206,11 @@ def tell(teller: Teller) -> None:
     sub_port = {"port_id": plain, "segmentation_type": "vlan", "segmentation_id": 7}
     call("PUT", f"trunks/{trunk}/add_subports", {"sub_ports": [sub_port]})
 
+    vlan = {"network_type": "vlan", "physical_network": "physnet1"}
+    segment = {"network_id": network, "segmentation_id": 100, **vlan}
+    segment_id = call("POST", "segments", {"segment": segment})["segment"]["id"]
+    call("DELETE", f"segments/{segment_id}")
+
     one_each = {
         "network": f"networks/{network}",
         "subnet": f"subnets/{subnet}",

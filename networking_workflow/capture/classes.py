@@ -6,6 +6,12 @@
 ``ITSELF``: a row is a resource. ``CHILD``: a row is part of a resource; its change is an update of
 that one. ``IGNORED``: book-keeping, or nothing that a network backend holds. A test compares the
 lists with the metadata of all of Neutron's models, so a table that a new release adds is noticed.
+
+A segment has an API of its own, and is part of its network all the same: a mechanism driver is told
+of one by ``update_network_postcommit`` (``_handle_segment_change`` in ML2's ``plugin.py``), OVN's
+switch says what kind of network it is by all segments together, and the network's key, exclusive,
+puts the change between those of the subnets and ports, which hold it shared. Which hosts a segment
+reaches (``segmenthostmappings``) is what chassis and agents say.
 """
 
 import dataclasses
@@ -186,3 +192,9 @@ FOLDS: dict[str, tuple[str, str]] = {
 
 #: Resource kind of each table of ITSELF, and back.
 TABLE_OF: dict[str, str] = {entry.kind: table for table, entry in ITSELF.items()}
+
+#: table -> kind that its rows belong to, and the column with that one's id.
+OWNERS: dict[str, tuple[str, str]] = {
+    **{table: (entry.kind, entry.id_column) for table, entry in ITSELF.items()},
+    **{table: (entry.kind, entry.column) for table, entry in CHILD.items()},
+}

@@ -24,6 +24,7 @@ SERVICE_PLUGINS = frozenset(
         "port_forwarding",
         "qos",
         "revisions",
+        "segments",
         "tag",
         "timestamp",
         "trunk",

@@ -133,8 +133,7 @@ def _description(row: Row) -> list[changes.Note | changes.Description]:
     if row.operation is not states.Operation.UPDATE or "description" not in row.changed():
         return []
     table = str(row.value("resource_type"))
-    owner = classes.ITSELF.get(table)
-    if owner is None or owner.kind not in classes.COVERED:
+    if table not in classes.OWNERS or classes.OWNERS[table][0] not in classes.COVERED:
         return []
     return [changes.Description(table, int(row.value("id")))]
 

@@ -95,55 +95,42 @@ def _described(
             wanted[entry.table].add(entry.standard_attr_id)
     found: list[changes.Note] = []
     for table, ids in wanted.items():
-        owners = sa.table(table, sa.column("id"), sa.column("standard_attr_id"))
-        query = sa.select(owners).where(owners.c.standard_attr_id.in_(ids))
+        kind, column = classes.OWNERS[table]
+        owners = sa.table(table, sa.column(column), sa.column("standard_attr_id"))
+        query = sa.select(owners.c[column]).where(owners.c.standard_attr_id.in_(ids))
         found.extend(
-            changes.Note(
-                resource_type=classes.ITSELF[table].kind,
-                resource_id=row.id,
-                operation=_OP.UPDATE,
-                standard_attr_id=row.standard_attr_id,
-            )
-            for row in connection.execute(query)
+            changes.Note(resource_type=kind, resource_id=resource_id, operation=_OP.UPDATE)
+            for resource_id in connection.scalars(query)
         )
     return found
 
 
 def _routed(connection: sa.Connection, notes: typing.Sequence[changes.Note]) -> list[changes.Note]:
-    """Return an update of each router or interface that depends on what other rows say.
+    """Return an update of each router or interface whose port's addresses change.
 
-    Its own rows do not change: addresses of its ports, and the gateway of an external subnet.
+    Its own rows do not change.
     """
-    updated = [note for note in notes if note.operation is _OP.UPDATE]
     ports = {
         note.resource_id
-        for note in updated
-        if note.resource_type == "port" and any(kind == "subnet" for kind, _ in note.references)
+        for note in notes
+        if note.operation is _OP.UPDATE
+        and note.resource_type == "port"
+        and any(kind == "subnet" for kind, _ in note.references)
     }
-    subnets = {note.resource_id for note in updated if note.resource_type == "subnet"}
-    found = []
-    if ports:
-        found += list(connection.execute(_ROUTER_PORTS.where(_RP.port_id.in_(sorted(ports)))))
-    if subnets:
-        of_subnets = _ROUTER_PORTS.where(
-            _RP.port_type == _GATEWAY,
-            _RP.port_id == _IP.port_id,
-            _IP.subnet_id.in_(sorted(subnets)),
-        ).distinct()
-        found += list(connection.execute(of_subnets))
+    if not ports:
+        return []
     return [
         changes.Note(
             resource_type="router" if row.port_type == _GATEWAY else "router_interface",
             resource_id=row.router_id if row.port_type == _GATEWAY else row.port_id,
             operation=_OP.UPDATE,
         )
-        for row in found
+        for row in connection.execute(_ROUTER_PORTS.where(_RP.port_id.in_(sorted(ports))))
     ]
 
 
 _GATEWAY = constants.DEVICE_OWNER_ROUTER_GW
 _RP = sa.table("routerports", *map(sa.column, ("port_id", "router_id", "port_type"))).c
-_IP = sa.table("ipallocations", *map(sa.column, ("port_id", "subnet_id"))).c
 _ROUTER_PORTS = sa.select(_RP.port_id, _RP.router_id, _RP.port_type)
 
 

@@ -78,13 +78,14 @@ def _judge(
 
 
 def _owner(attribute: dict[str, typing.Any], after: Rows) -> set[tuple[str, str]]:
+    """Return what has a description: a resource, or the one that it is a part of."""
     table = attribute["resource_type"]
-    entry = classes.ITSELF.get(table)
-    return {
-        (entry.kind, row["id"])
-        for row in after.get(table, {}).values()
-        if entry and row["standard_attr_id"] == attribute["id"]
-    }
+    entry, child = classes.ITSELF.get(table), classes.CHILD.get(table)
+    rows = after.get(table, {}).values()
+    found = [row for row in rows if row["standard_attr_id"] == attribute["id"]]
+    if child is not None:
+        return {(child.kind, row[child.column]) for row in found}
+    return {(entry.kind, row["id"]) for row in found} if entry is not None else set()
 
 
 def _folded(own: Changes, before: Rows, after: Rows) -> Changes:

@@ -53,7 +53,7 @@ def test_ports_come_sorted(neutron):
 @pytest.mark.parametrize(
     ("group", "option", "value"),
     [
-        ("DEFAULT", "service_plugins", ["segments"]),
+        ("DEFAULT", "service_plugins", ["local_ip"]),
         ("ml2", "extension_drivers", ["port_security", "testdb"]),
         ("ml2", "mechanism_drivers", ["openvswitch"]),
     ],

@@ -29,6 +29,8 @@ LATER = frozenset(
 #: (ml2/plugin.py, _process_port_binding).
 BOUND_DRIVERS = "current.binding:vif_details.bound_drivers"
 
+PROVIDER = ("network_type", "physical_network", "segmentation_id")
+
 
 class Both(typing.NamedTuple):
     """The calls that one change led to."""
@@ -143,6 +145,35 @@ def test_network(neutron: neutron_process.Neutron) -> None:
     neutron.call(cloud.delete, "network", network["id"])
     both, _ = neutron.call(follow, "network", network["id"], DELETE, kept)
     assert_equal(both, "delete_network_postcommit")
+
+
+def add_segment(plugin: typing.Any, network_id: str) -> None:
+    """Add a segment to a network, as the segments plugin does."""
+    from neutron.services.segments import plugin as segments
+
+    body = {"name": "", "description": "", "network_id": network_id, "network_type": "vlan"}
+    tag = {"physical_network": "physnet1", "segmentation_id": None}
+    segments.Plugin().create_segment(cloud.request(), {"segment": body | tag})
+
+
+def test_segment_that_is_added(neutron: neutron_process.Neutron) -> None:
+    """It is an update of the network. Stock's ``original`` has the segment already."""
+    network = neutron.call(cloud.create_network)
+    _, kept = neutron.call(follow, "network", network["id"], CREATE, None)
+
+    neutron.call(add_segment, network["id"])
+    both, kept = neutron.call(follow, "network", network["id"], UPDATE, kept)
+    ((_, stock),) = both.stock
+    assert len(stock["current"]["segments"]) == len(stock["network_segments"]) == 2
+    names = ("segments", *(f"provider:{name}" for name in PROVIDER))
+    before = {f"original.{name}" for name in names}
+    assert_equal(both, "update_network_postcommit", but=LATER | before)
+    assert both.ours[0][1]["original"]["provider:network_type"] == "vlan"
+
+    neutron.call(cloud.delete, "network", network["id"])
+    both, _ = neutron.call(follow, "network", network["id"], DELETE, kept)
+    assert_equal(both, "delete_network_postcommit")
+    assert len(both.ours[0][1]["network_segments"]) == 2
 
 
 def test_subnet(neutron: neutron_process.Neutron) -> None:

@@ -209,9 +209,10 @@ class Script:
             facts = [rule[key] for key in sorted(rule) if not _varies(key)]
             group = names[rule["security_group_id"]]
             names[rule["id"]] = f"<rule {group} {facts}>".replace('"', "'")
-        for network in ("tenant", "provider"):
-            for segment in self._segments(network):
-                names[segment] = f"<segment of {network}>"
+        for network in self.neutron.call("GET", "networks")["networks"]:
+            for segment in self._segments(network["id"]):
+                what = f"{segment['physical_network']} {segment['segmentation_id']}"
+                names[segment["id"]] = f"<segment {what} of {names[network['id']]}>"
         return names
 
     def _name(self, kind: str, one: dict[str, typing.Any]) -> str:
@@ -224,10 +225,10 @@ class Script:
     def _script_name(self, resource_id: str) -> str:
         return next((name for name, one in self.made.items() if one["id"] == resource_id), "")
 
-    def _segments(self, network: str) -> list[str]:
+    def _segments(self, network_id: str) -> list[dict[str, typing.Any]]:
         context = neutron_context.get_admin_context()
-        found = segments_db.get_network_segments(context, self.made[network]["id"])
-        return [one["id"] for one in found]
+        found: list[dict[str, typing.Any]] = segments_db.get_network_segments(context, network_id)
+        return found
 
 
 _RANDOM_OF_RULES = {

@@ -118,6 +118,9 @@ class World:
         )["id"]
         self.plain_router = create("router", name="no gateway")["id"]
         self.network = create("network", name="inner")["id"]
+        # Some tasks of the maintenance process take one segment of several for the network's.
+        several = [{**routed.PHYSICAL, "provider:segmentation_id": number} for number in (131, 132)]
+        self.segmented = create("network", name="several segments", segments=several)["id"]
         inner = {"network_id": self.network, "ip_version": 4, "cidr": "10.1.0.0/24"}
         pools = [{"start": "10.1.0.2", "end": "10.1.0.199"}]
         self.subnet = create("subnet", **inner, allocation_pools=pools)["id"]
@@ -133,7 +136,7 @@ class World:
         self.gateway = self._port_of(constants.DEVICE_OWNER_ROUTER_GW)
         self.interface = self._port_of(constants.DEVICE_OWNER_ROUTER_INTF)
         self.kinds = (
-            *(("network", one) for one in (self.external, self.network)),
+            *(("network", one) for one in (self.external, self.network, self.segmented)),
             *(("subnet", one) for one in (outer["id"], self.subnet)),
             *(("port", one) for one in (self.port, self.virtual["id"])),
             *(("port", one) for one in (self.gateway, self.interface)),

@@ -7,21 +7,32 @@ import dataclasses
 import functools
 import typing
 
+from neutron.services.segments import db as segments_db
+
+from lab import ovn as lab_ovn
+from lab.databases import pool
 from tests.functional.capture import inprocess
 from tests.functional.ovn import cloud
 
 Made = dict[str, typing.Any]
 
+VLAN = {"network_type": "vlan", "physical_network": "physnet1"}
+
 
 class Neutron(cloud.Neutron):
     """Capturing, with every service plugin whose changes are workflows."""
+
+    def __init__(self, database: pool.Database, ovn: lab_ovn.OvnCentral) -> None:
+        super().__init__(database, ovn)
+        # As when Neutron imports the module, which a fresh list of subscriptions does not know.
+        segments_db.subscribe()
 
     def profile(self) -> typing.Any:
         return dataclasses.replace(
             super().profile(),
             core_plugin="ml2_workflow",
             workflow={"conductor": "separate"},
-            service_plugins=("ovn-router", "qos", "port_forwarding", "trunk"),
+            service_plugins=("ovn-router", "qos", "port_forwarding", "trunk", "segments", "log"),
             extension_drivers=("port_security", "qos"),
             tenants=True,
         )
@@ -111,6 +122,60 @@ class World:
     def trunk(self) -> Made:
         """A trunk over the port, with ``other`` as a subport."""
         return self.add_trunk(self.port, self.other)
+
+    @functools.cached_property
+    def physical(self) -> Made:
+        """A network on a physical one."""
+        names = {"provider:network_type": "vlan", "provider:physical_network": "physnet1"}
+        made: Made = self.neutron.create("network", mtu=1400, **names)
+        return made
+
+    @functools.cached_property
+    def segment(self) -> Made:
+        """A second segment of ``physical``."""
+        return self.add_segment(**VLAN)
+
+    @functools.cached_property
+    def segmented(self) -> Made:
+        """A subnet in the first segment of ``physical``."""
+        return self.add_routed("10.7.0.0/24", self.first_segment())
+
+    @functools.cached_property
+    def group(self) -> Made:
+        made: Made = self.neutron.create("security_group", name="g")
+        return made
+
+    @functools.cached_property
+    def log(self) -> Made:
+        """A log object for ``group``."""
+        return self.add_log(resource_id=self.group["id"])
+
+    def add_log(self, **values: typing.Any) -> Made:
+        body = {"project_id": inprocess.PROJECT, "resource_type": "security_group", **values}
+        made: Made = self.neutron.call("POST", "log/logs", {"log": body})
+        return made["log"]
+
+    def first_segment(self) -> Made:
+        """Return the segment that ``physical`` was created with, while it is the only one."""
+        path = f"segments?network_id={self.physical['id']}"
+        (first,) = self.neutron.call("GET", path)["segments"]
+        return typing.cast(Made, first)
+
+    def add_segment(self, **values: typing.Any) -> Made:
+        body = {"network_id": self.physical["id"], **values}
+        made: Made = self.neutron.call("POST", "segments", {"segment": body})
+        return made["segment"]
+
+    def add_routed(self, cidr: str, segment: Made) -> Made:
+        """Add a subnet in a segment of ``physical``."""
+        made: Made = self.neutron.create(
+            "subnet",
+            network_id=self.physical["id"],
+            ip_version=4,
+            cidr=cidr,
+            segment_id=segment["id"],
+        )
+        return made
 
     def add_port(self, **values: typing.Any) -> Made:
         fixed = [{"subnet_id": self.subnet["id"]}]

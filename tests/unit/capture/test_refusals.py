@@ -46,7 +46,7 @@ def test_what_becomes_workflows_is_accepted():
     ("option", "name"),
     [
         ("service_plugins", "router"),
-        ("service_plugins", "segments"),
+        ("service_plugins", "local_ip"),
         ("service_plugins", "neutron.services.logapi.logging_plugin.LoggingPlugin"),
         ("service_plugins", "some.third.party.Plugin"),
         ("extension_drivers", "testdb"),
@@ -61,18 +61,18 @@ def test_uncovered_plugin_is_refused_by_name(option, name):
 
 def test_every_uncovered_name_is_told_at_once():
     with pytest.raises(errors.ConfigurationError) as raised:
-        refuse(service_plugins=["segments", "tag", "metering"], mechanism_drivers=["openvswitch"])
+        refuse(service_plugins=["local_ip", "tag", "metering"], mechanism_drivers=["openvswitch"])
     text = str(raised.value)
-    assert "'segments'" in text and "'metering'" in text and "'openvswitch'" in text
+    assert "'local_ip'" in text and "'metering'" in text and "'openvswitch'" in text
     assert "'tag'" not in text
     assert "core_plugin = ml2" in text
 
 
 def test_refused_start_ends_with_the_error_in_words(capsys):
     with pytest.raises(SystemExit) as raised:
-        plugin.exit_on_error(lambda: refuse(service_plugins=["segments"]))
+        plugin.exit_on_error(lambda: refuse(service_plugins=["local_ip"]))
     assert raised.value.code == plugin.EXIT_REFUSED
-    assert "'segments'" in capsys.readouterr().err
+    assert "'local_ip'" in capsys.readouterr().err
 
 
 def listed(heading):

@@ -167,6 +167,14 @@ def test_description_is_told_by_its_attribute(session, notes):
     assert notes == [changes.Description("ports", row.standard_attr_id)]
 
 
+def test_description_of_a_part_is_told_by_its_attribute(session, notes):
+    row = add(session, "networksegments", id="s", network_id="n", network_type="vlan")
+    notes.clear()
+    row.description = "new"
+    session.flush()
+    assert notes == [changes.Description("networksegments", row.standard_attr_id)]
+
+
 def test_attribute_of_a_kind_that_is_not_covered_says_nothing(session, notes):
     row = add(session, "logs", id="l", resource_type="x", event="ALL")
     row.description = "new"

@@ -40,11 +40,13 @@ def _write(
     if observe.row(work.nb, "Logical_Switch", name) is None:
         work.client.create_network(work.context, known.network)
     else:
+        # First, for the next attempt would not see any more that the MTU, or the type, was another.
         if apply_work.touched(found, "Logical_Switch", "external_ids:neutron:mtu"):
-            # First, for the next attempt would not see any more that the MTU was another.
             work.target.fan_out(reached.by_mtu(work, known.network))
             for subnet in work.plugin.get_subnets_by_network(work.context, known.network["id"]):
                 subnets.apply_own_rows(work, subnet["id"])
+        if apply_work.touched(found, "Logical_Switch", "external_ids:neutron:provnet-network-type"):
+            work.target.fan_out(reached.by_type(work, known.network))
         if apply_work.touched(found, "Logical_Switch"):
             work.client.update_network(work.context, known.network)
         _write_localnets(work, known, wanted, found)

@@ -30,6 +30,15 @@ def by_mtu(work: apply_work.Work, network: facts.Dict) -> collections.abc.Iterat
 
     A gateway's MTU is the smallest of all networks of its router.
     """
+    yield from by_type(work, network)
+    switch = observe.row(work.nb, "Logical_Switch", expect_networks.switch_name(network["id"]))
+    for port in switch.ports if switch is not None else ():
+        if port.external_ids.get(_MTU, "") not in ("", str(network["mtu"])):
+            yield "port", str(port.name)
+
+
+def by_type(work: apply_work.Work, network: facts.Dict) -> collections.abc.Iterator[Reached]:
+    """Yield routers and interfaces on a network: where they are routed depends on its type."""
     routed = [_GATEWAY, *sorted(constants.ROUTER_INTERFACE_OWNERS)]
     filters = {"network_id": [network["id"]], "device_owner": routed}
     fields = ["id", "device_id", "device_owner"]
@@ -38,10 +47,6 @@ def by_mtu(work: apply_work.Work, network: facts.Dict) -> collections.abc.Iterat
             yield "router", port["device_id"]
         else:
             yield "router_interface", port["id"]
-    switch = observe.row(work.nb, "Logical_Switch", expect_networks.switch_name(network["id"]))
-    for port in switch.ports if switch is not None else ():
-        if port.external_ids.get(_MTU, "") not in ("", str(network["mtu"])):
-            yield "port", str(port.name)
 
 
 def by_gateway(work: apply_work.Work, known: facts.Subnet) -> collections.abc.Iterator[Reached]:
