@@ -26,7 +26,8 @@ def logical_router(nb: typing.Any, wanted: compare.Row) -> Columns | None:
         "options": dict(router.options),
         expect_routers.GATEWAYS: frozenset(str(one.name) for one in gateway_ports(router)),
         expect_routers.ROUTES: frozenset(map(route, extra_routes(router))),
-        expect_routers.DEFAULTS: frozenset(map(route, default_routes(router))),
+        expect_routers.DEFAULTS: frozenset(map(default_route, default_routes(router))),
+        expect_routers.SESSIONS: frozenset(map(session, session_rows(nb, router))),
         expect_routers.SNAT: frozenset(map(nat, snat_rows(router))),
     }
 
@@ -75,6 +76,25 @@ def route(row: typing.Any) -> expect_routers.Route:
     """Return a static route as it is expected."""
     subnet_id = row.external_ids.get(ovn_const.OVN_SUBNET_EXT_ID_KEY, "")
     return expect_routers.Route(row.ip_prefix, row.nexthop, subnet_id)
+
+
+def default_route(row: typing.Any) -> expect_routers.Route:
+    """Return a route to a gateway as it is expected."""
+    port = next(iter(row.output_port), "")
+    watched = any(session(one) == (port, row.nexthop) for one in row.bfd)
+    return route(row)._replace(output_port=port, watched=watched)
+
+
+def session_rows(nb: typing.Any, router: typing.Any) -> list[typing.Any]:
+    """Return the BFD rows of a router's gateway ports."""
+    ports = {one.name for one in gateway_ports(router)}
+    with nb.ovsdb_connection.lock:
+        return [one for one in nb.tables["BFD"].rows.values() if one.logical_port in ports]
+
+
+def session(row: typing.Any) -> expect_routers.Session:
+    """Return a BFD row as it is expected."""
+    return expect_routers.Session(row.logical_port, row.dst_ip)
 
 
 def nat(row: typing.Any) -> expect_routers.Nat:

@@ -264,6 +264,73 @@ def test_the_limit_of_a_gateway_is_noticed_and_healed_and_follows_its_policy(
     assert ovn.nbctl(columns, "list", "QoS") == ""
 
 
+@pytest.fixture
+def watched(world: routed.World) -> collections.abc.Iterator[str]:
+    """A router, made by stock, whose default route BFD watches."""
+    gateway = {"network_id": world.external}
+    made = world.neutron.create(
+        "router", name="watched", external_gateway_info=gateway, enable_default_route_bfd=True
+    )["id"]
+    yield made
+    world.neutron.call("DELETE", f"routers/{made}")
+
+
+def sessions(world: routed.World) -> list[str]:
+    """Return what each BFD row watches, and over which port, and whether a route says so."""
+    found = world.neutron.ovn.nbctl("--bare", "--columns=logical_port,dst_ip,_uuid", "list", "BFD")
+    routes = world.neutron.ovn.nbctl(
+        "--bare", "--columns=bfd,output_port", "list", "Logical_Router_Static_Route"
+    )
+    rows = [row.split() for row in found.split("\n\n") if row]
+    return sorted(f"{port} {dst} {uuid in routes} {port in routes}" for port, dst, uuid in rows)
+
+
+_SESSION = {
+    "gone": (("destroy", "BFD"), ["default routes", "bfd sessions"]),
+    "another gateway": (("set", "BFD", "dst_ip=192.0.2.9"), ["default routes", "bfd sessions"]),
+    "of no route": (("clear", "Logical_Router_Static_Route", "bfd"), ["default routes"]),
+    "over no port": (("clear", "Logical_Router_Static_Route", "output_port"), ["default routes"]),
+}
+
+
+@pytest.mark.parametrize("name", _SESSION)
+def test_damaged_watch_over_a_default_route_is_noticed_and_healed(
+    world: routed.World, watched: str, name: str
+) -> None:
+    healthy = sessions(world)
+    assert world.apply("router", watched) == []
+    assert [row.split()[1:] for row in healthy] == [["203.0.113.1", "True", "True"]]
+    (verb, table, *rest), columns = _SESSION[name]
+    condition = "dst_ip=203.0.113.1" if table == "BFD" else "bfd!=[]"
+    world.neutron.ovn.nbctl(verb, table, world.find(table, condition), *rest)
+    assert sessions(world) != healthy, "the damage did nothing"
+
+    assert world.apply("router", watched) == [f"Logical_Router {column}" for column in columns]
+
+    assert sessions(world) == healthy
+
+
+def test_watch_goes_with_what_it_is_for(world: routed.World, watched: str) -> None:
+    healthy = sessions(world)
+    stray = ("create", "BFD", f"logical_port={healthy[0].split()[0]}", "dst_ip=192.0.2.9")
+    world.neutron.ovn.nbctl(*stray)
+    world.apply("router", watched)
+    assert sessions(world) == healthy
+    world.neutron.update("router", watched, enable_default_route_bfd=False)
+    assert sessions(world) == []
+    # Back to what it was before it was switched off.
+    port, dst, *_ = healthy[0].split()
+    row = world.neutron.ovn.nbctl("create", "BFD", f"logical_port={port}", f"dst_ip={dst}").strip()
+    route = world.neutron.ovn.nbctl(
+        *("--bare", "--columns=static_routes", "list", "Logical_Router", f"neutron-{watched}")
+    ).strip()
+    table = "Logical_Router_Static_Route"
+    world.neutron.ovn.nbctl("set", table, route, f"bfd={row}", f'output_port="{port}"')
+    assert sessions(world) == healthy
+    world.apply("router", watched)
+    assert sessions(world) == []
+
+
 def test_an_interface_that_is_gone_takes_its_source_nat_along(world: routed.World) -> None:
     neutron, ovn = world.neutron, world.neutron.ovn
     network = neutron.create("network", name="passing")["id"]

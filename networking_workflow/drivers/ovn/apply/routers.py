@@ -25,6 +25,7 @@ _SETS = frozenset(
         expect_routers.GATEWAYS,
         expect_routers.ROUTES,
         expect_routers.DEFAULTS,
+        expect_routers.SESSIONS,
         expect_routers.SNAT,
     }
 )
@@ -34,15 +35,10 @@ def apply(work: apply_work.Work) -> None:
     """Make OVN hold the router.
 
     :raises MissingReference: if OVN lacks the port of a gateway, or its network.
-    :raises PermanentFailure: for BFD of default routes.
     """
     known = facts_l3.read_router(work.plugin, work.context, work.target.resource_id)
     if not ovn_utils.is_ovn_provider_router(known.router):
         return
-    if known.router.get("enable_default_route_bfd"):
-        raise errors.PermanentFailure(
-            "enable_default_route_bfd is not programmed by networking-workflow: set it to false."
-        )
     converge(work, known)
     for one in known.gateways:
         work.bump_revision(one.port, ovn_const.TYPE_ROUTER_PORTS)
@@ -177,30 +173,52 @@ def _remove_ports(
 def _write_routes(work: apply_work.Work, txn: typing.Any, known: facts_l3.Router) -> None:
     name = expect_routers.router_name(known.id)
     router = work.nb.lookup(_ROUTER, name)
-    mine = {ovn_const.OVN_LRSR_EXT_ID_KEY: "true"}
-    for wanted, there in (
-        (expect_routers.routes(known), observe_l3.extra_routes(router)),
-        (expect_routers.default_routes(known), observe_l3.default_routes(router)),
+    defaults = observe_l3.default_routes(router)
+    _end_sessions(work, txn, known, defaults)
+    for wanted, there, read in (
+        (expect_routers.routes(known), observe_l3.extra_routes(router), observe_l3.route),
+        (expect_routers.default_routes(known), defaults, observe_l3.default_route),
     ):
         left = set(wanted)
         for row in there:
-            route = observe_l3.route(row)
+            route = read(row)
             if route in left:
                 left.remove(route)
             else:
                 txn.add(work.nb.db_remove(_ROUTER, name, "static_routes", row.uuid))
         for route in sorted(left):
-            ids = dict(mine)
-            if route.subnet_id:
-                ids |= {
-                    ovn_const.OVN_ROUTER_IS_EXT_GW: "true",
-                    ovn_const.OVN_SUBNET_EXT_ID_KEY: route.subnet_id,
-                }
             txn.add(
-                work.nb.add_static_route(
-                    name, ip_prefix=route.prefix, nexthop=route.nexthop, external_ids=ids
-                )
+                work.nb.add_static_route(name, maintain_bfd=route.watched, **_columns_of(route))
             )
+
+
+def _columns_of(route: expect_routers.Route) -> dict[str, typing.Any]:
+    ids = {ovn_const.OVN_LRSR_EXT_ID_KEY: "true"}
+    if route.subnet_id:
+        ids |= {
+            ovn_const.OVN_ROUTER_IS_EXT_GW: "true",
+            ovn_const.OVN_SUBNET_EXT_ID_KEY: route.subnet_id,
+        }
+    columns = {"ip_prefix": route.prefix, "nexthop": route.nexthop, "external_ids": ids}
+    return {**columns, "output_port": route.output_port} if route.output_port else columns
+
+
+def _end_sessions(
+    work: apply_work.Work,
+    txn: typing.Any,
+    known: facts_l3.Router,
+    routes: typing.Sequence[typing.Any],
+) -> None:
+    """Remove the BFD rows of these routes, and of gateway ports, that are not wanted any more.
+
+    They are no part of the router or its routes: nobody else would.
+    """
+    router = work.nb.lookup(_ROUTER, expect_routers.router_name(known.id))
+    rows = [*observe_l3.session_rows(work.nb, router), *(bfd for one in routes for bfd in one.bfd)]
+    wanted = expect_routers.sessions(known)
+    gone = {one.uuid for one in rows if observe_l3.session(one) not in wanted}
+    for uuid in sorted(gone, key=str):
+        txn.add(work.nb.db_destroy("BFD", uuid))
 
 
 def _write_snat(work: apply_work.Work, txn: typing.Any, known: facts_l3.Router) -> None:

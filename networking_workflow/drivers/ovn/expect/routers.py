@@ -8,7 +8,7 @@ is routed) is part of the router's rows: an interface's workflow holds the route
 
 Left out, because others write it: the chassis of gateway ports (``gateway_chassis``,
 ``ha_chassis_group``, the router's ``options:chassis``), which are scheduled when the port is made
-and moved by API event threads; BFD of default routes.
+and moved by API event threads.
 """
 
 import ipaddress
@@ -28,6 +28,7 @@ ROUTER, PORT, LSP = "Logical_Router", "Logical_Router_Port", "Logical_Switch_Por
 
 #: Columns here that are no columns of OVN: sets of rows that the router refers to.
 GATEWAYS, ROUTES, DEFAULTS, SNAT = "gateway ports", "routes", "default routes", "snat"
+SESSIONS = "bfd sessions"
 
 _PROVIDER_TYPES = frozenset({constants.TYPE_VLAN, constants.TYPE_FLAT})
 
@@ -47,9 +48,24 @@ class Route(typing.NamedTuple):
     prefix: str
     nexthop: str
     subnet_id: str = ""  #: of a default route: the external subnet that it comes from
+    output_port: str = ""  #: of a default route that BFD watches: the router's port
+    watched: bool = False  #: BFD does, over that port
 
     def __str__(self) -> str:
-        return f"{self.prefix} via {self.nexthop}"
+        text = f"{self.prefix} via {self.nexthop}"
+        if self.output_port:
+            text += f" over {self.output_port}"
+        return f"{text}, watched" if self.watched else text
+
+
+class Session(typing.NamedTuple):
+    """BFD with a gateway, over a port of the router."""
+
+    logical_port: str
+    dst_ip: str
+
+    def __str__(self) -> str:
+        return f"{self.dst_ip} over {self.logical_port}"
 
 
 class Nat(typing.NamedTuple):
@@ -98,6 +114,7 @@ def rows(known: facts_l3.Router, options: settings.OvnSettings) -> tuple[compare
             GATEWAYS: frozenset(port_name(one.port["id"]) for one in known.gateways),
             ROUTES: routes(known),
             DEFAULTS: default_routes(known),
+            SESSIONS: sessions(known),
             SNAT: snat(known, options),
         },
     )
@@ -171,12 +188,26 @@ def default_routes(known: facts_l3.Router) -> frozenset[Route]:
     Only those of the first gateway port, unless several ways of equal cost are asked for.
     """
     every = known.router.get("enable_default_route_ecmp", False)
+    watched = bool(known.router.get("enable_default_route_bfd", False))
     return frozenset(
-        Route(_any_of(subnet["ip_version"]), subnet["gateway_ip"], subnet["id"])
+        Route(
+            _any_of(subnet["ip_version"]),
+            subnet["gateway_ip"],
+            subnet["id"],
+            port_name(one.port["id"]) if watched else "",
+            watched,
+        )
         for one in known.gateways
         if every or one.port["id"] == known.router.get("gw_port_id")
         for subnet in one.subnets.values()
         if subnet["gateway_ip"]
+    )
+
+
+def sessions(known: facts_l3.Router) -> frozenset[Session]:
+    """Return the BFD sessions of the default routes."""
+    return frozenset(
+        Session(one.output_port, one.nexthop) for one in default_routes(known) if one.watched
     )
 
 
