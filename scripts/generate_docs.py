@@ -72,7 +72,12 @@ def keys_page() -> str:
     for kind, rule in keys.RULES.items():
         references = ", ".join(f"{name} {mode}" for name, mode in rule.references.items())
         extra = ", ".join(
-            f"`{name}/<{reference}>` X" for reference, names in rule.extra.items() for name in names
+            [
+                f"`{name}/<{reference}>` X"
+                for reference, names in rule.extra.items()
+                for name in names
+            ]
+            + [f"`{name}/{which}` X" for name, which in rule.common]
         )
         lines.append(f"| {kind} | {rule.own} | {references} | {extra} |")
     return "\n".join([*lines, ""])

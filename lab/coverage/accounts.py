@@ -66,9 +66,13 @@ _COVERED: dict[Work, str] = {
         OVNMechanismDriver._delete_security_group_precommit security_group.precommit_delete
         OVNMechanismDriver._delete_security_group security_group.after_delete""",
     ("security_group_rule", "create"): """
-        OVNMechanismDriver._process_sg_rule_notification security_group_rule.after_create""",
+        OVNMechanismDriver._process_sg_rule_notification security_group_rule.after_create
+        SecurityGroupRuleCallBack.handle_event security_group_rule.after_create
+        SecurityGroupRuleCallBack.handle_event security_group_rule.after_update
+        OVNDriver resource_update""",
     ("security_group_rule", "delete"): """
-        OVNMechanismDriver._process_sg_rule_notification security_group_rule.before_delete""",
+        OVNMechanismDriver._process_sg_rule_notification security_group_rule.before_delete
+        SecurityGroupRuleCallBack.handle_event security_group_rule.after_delete""",
     ("address_group", "create"): """
         OVNMechanismDriver._process_ag_notification address_group.after_create""",
     ("address_group", "update"): """
@@ -98,6 +102,9 @@ _COVERED: dict[Work, str] = {
         OVNPortForwarding._handle_notification port_forwarding.after_update""",
     ("port_forwarding", "delete"): """
         OVNPortForwarding._handle_notification port_forwarding.after_delete""",
+    ("log", "create"): "OVNDriver create_log",
+    ("log", "update"): "OVNDriver update_log",
+    ("log", "delete"): "OVNDriver delete_log",
     ("trunk", "create"): "OVNTrunkHandler.trunk_created trunk.after_create",
     ("trunk", "delete"): "OVNTrunkHandler.trunk_deleted trunk.after_delete",
     ("subport", "create"): "OVNTrunkHandler.subports_added subports.after_create",
@@ -147,6 +154,7 @@ LEFT: tuple[Left, ...] = (
         "decides the answer of the call before anything is committed; reads OVN at most",
         """
         OVNMechanismDriver bind_port
+        OVNDriver create_log_precommit
         OVNMechanismDriver._validate_allowed_address_pairs allowed_address_pair.before_create
         OVNL3RouterPlugin._port_update port.before_update port.after_update
         DriverController._check_router_request router.before_create
@@ -215,6 +223,8 @@ LEFT: tuple[Left, ...] = (
         "writes Neutron's own database afterwards; what changes a covered row is a workflow",
         """
         OVNMechanismDriver._add_segment_host_mapping_for_segment segment.after_create
+        LoggingPlugin._clean_logs_by_resource_id security_group.after_delete
+        LoggingPlugin._clean_logs_by_target_id port.after_delete
         OVNTrunkHandler.port_updated port.after_update
         OvnDriver._process_floatingip_status_update floatingip.after_status_update
         OvnDriver._process_portforwarding_create port_forwarding.after_create

@@ -15,13 +15,14 @@ import inspect
 import typing
 
 from neutron.plugins.ml2 import managers
+from neutron.services.logapi.drivers import base as log_base
 from neutron.services.trunk.drivers import base as trunk_base
 from neutron_lib.callbacks import manager as callbacks
 from neutron_lib.plugins import constants, directory
 from neutron_lib.plugins.ml2 import api as ml2_api
 from neutron_lib.services.qos import base as qos_base
 
-from networking_workflow.capture import mechanisms, qos
+from networking_workflow.capture import logs, mechanisms, qos
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -127,6 +128,11 @@ def calls(plugin: typing.Any) -> tuple[Call, ...]:
         Call(named, method, method in qos.AFTER_COMMIT)
         for driver in directory.get_plugin(constants.QOS).driver_manager._drivers
         for named, method in implemented(driver, qos_base.DriverBase)
+    ]
+    found += [
+        Call(named, method, method in logs.AFTER_COMMIT)
+        for driver in directory.get_plugin(constants.LOG_API).driver_manager.drivers
+        for named, method in implemented(driver, log_base.DriverBase)
     ]
     found += [
         Call(named, method)

@@ -84,6 +84,7 @@ def _keys(kind: str) -> str:
     modes |= {f"its {name}": mode for name, mode in rule.references.items()}
     texts = [f"{name} {mode}" for name, mode in modes.items()]
     texts += [f"{name}/<its {of}> X" for of, names in rule.extra.items() for name in names]
+    texts += [f"{name}/{which} X" for name, which in rule.common]
     return ", ".join(texts)
 
 

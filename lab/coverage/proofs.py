@@ -36,6 +36,7 @@ _KINDS = {
     "forwarding": "port_forwarding",
     "policy": "qos_policy",
     "trunk": "trunk",
+    "log": "log",
 }
 
 #: How a call's name begins -> what it is about, where its words say something else.
@@ -79,6 +80,7 @@ LIVES: dict[str, str] = {
     "port_forwarding": _ROUTED,
     "trunk": _TRUNK,
     "subport": _TRUNK,
+    "log": "ovn/test_log_changes.py::test_no_call_of_the_api_reaches_ovn_and_each_workflow_does",
 }
 
 #: Kind -> tests that damage what is read back, and see it noticed and healed.
@@ -108,6 +110,10 @@ READ_BACK: dict[str, tuple[str, ...]] = {
     ),
     "trunk": ("ovn/test_trunks.py::test_a_damaged_subport_is_healed",),
     "subport": ("ovn/test_trunks.py::test_a_damaged_subport_is_healed",),
+    "log": (
+        "ovn/test_log.py::test_damaged_column_of_a_rule_is_noticed_by_name_and_healed",
+        "ovn/test_log.py::test_damaged_meter_is_noticed_by_name_and_healed",
+    ),
 }
 
 

@@ -211,6 +211,9 @@ def tell(teller: Teller) -> None:
     segment_id = call("POST", "segments", {"segment": segment})["segment"]["id"]
     call("DELETE", f"segments/{segment_id}")
 
+    log = {"resource_type": "security_group", "resource_id": group, "event": "ALL"}
+    log_id = create("log", "log/logs", project_id=PROJECT, **log)["id"]
+
     one_each = {
         "network": f"networks/{network}",
         "subnet": f"subnets/{subnet}",
@@ -221,6 +224,7 @@ def tell(teller: Teller) -> None:
         "router": f"routers/{router}",
         "floatingip": f"floatingips/{address}",
         "trunk": f"trunks/{trunk}",
+        "log": f"log/logs/{log_id}",
     }
     for kind, path in one_each.items():
         call("PUT", path, {kind: {"description": "changed"}})
@@ -229,6 +233,7 @@ def tell(teller: Teller) -> None:
     call("PUT", f"routers/{router}/add_extraroutes", {"router": {"routes": [route]}})
 
     call("PUT", f"trunks/{trunk}/remove_subports", {"sub_ports": [{"port_id": plain}]})
+    call("DELETE", one_each["log"])
     call("DELETE", one_each["trunk"])
     call("DELETE", f"{forwardings}/{forwarding}")
     for one in (address, shared):

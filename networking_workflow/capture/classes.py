@@ -50,6 +50,7 @@ COVERED = (
     "port_forwarding",
     "trunk",
     "subport",
+    "log",
 )
 
 #: Book-keeping columns of every table.
@@ -173,6 +174,7 @@ REFERENCES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "trunks": (("port_id", "port"),),
     "subports": (("trunk_id", "trunk"), ("port_id", "port")),
+    "logs": (("resource_id", "security_group"), ("target_id", "port")),
 }
 
 #: kind -> types of what it names whose own references it relies on too, where its rule of keys

@@ -13,11 +13,12 @@ import typing
 from networking_workflow.model import errors
 
 #: Service plugins that program no backend, or all of whose backend work is workflows: routers and
-#: port forwardings of OVN, QoS.
+#: port forwardings of OVN, QoS, logging of security groups.
 SERVICE_PLUGINS = frozenset(
     {
         "auto_allocate",
         "flavors",
+        "log",
         "network_ip_availability",
         "network_segment_range",
         "ovn-router",
@@ -63,9 +64,11 @@ REFUSED_MECHANISM_DRIVERS: dict[str, str] = {
     "sriovnicswitch": "what its agents do is not covered yet",
 }
 
-#: The one provider of OVN's router plugin, and the one driver of the QoS plugin, that are covered.
+#: The one provider of OVN's router plugin, and the one driver of the QoS and of the logging plugin,
+#: that are covered.
 OVN_ROUTER_PROVIDER = "ovn"
 OVN_QOS_DRIVER = "OVNQosDriver"
+OVN_LOG_DRIVER = "ovn"
 
 
 def refuse_uncovered(
@@ -126,6 +129,14 @@ def refuse_qos_drivers(names: typing.Iterable[str]) -> None:
     :raises ConfigurationError: if there is one besides OVN's: nobody would call it.
     """
     _refuse_others("QoS driver", names, OVN_QOS_DRIVER)
+
+
+def refuse_log_drivers(names: typing.Iterable[str]) -> None:
+    """Check the drivers that have registered with the logging plugin.
+
+    :raises ConfigurationError: if there is one besides OVN's: nobody would call it.
+    """
+    _refuse_others("logging driver", names, OVN_LOG_DRIVER)
 
 
 def _refuse_others(what: str, names: typing.Iterable[str], covered: str) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from neutron import manager as neutron_manager
 from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
 from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import ovsdb_monitor
+from neutron.services.logapi.drivers import manager as log_manager
 from neutron.services.portforwarding import constants as pf_constants
 from neutron_lib.api.validators import availability_zone
 from neutron_lib.callbacks import events, registry, resources
@@ -127,6 +128,22 @@ def lift_ovn_trunk_subscriptions(driver: typing.Any) -> None:
     handler = getattr(driver.trunk_driver, "_handler", None)
     if handler is not None:
         _lift("trunk handler", handler, OVN_TRUNK_SUBSCRIPTIONS)
+
+
+def lift_log_subscriptions() -> None:
+    """Unsubscribe what tells drivers of the logging plugin that a rule has changed.
+
+    Stands for ``ResourceCallBackBase.__init__`` in ``neutron/services/logapi/drivers/manager.py``,
+    which keeps the stock manager's own ``call``: no other class of the manager can stop it. To be
+    called when the service plugins are loaded.
+
+    :raises ConfigurationError: as :func:`lift_ovn_subscriptions`.
+    """
+    after = (events.AFTER_CREATE, events.AFTER_UPDATE, events.AFTER_DELETE)
+    for resource, callback in log_manager.RESOURCE_CB_CLASS_MAP.items():
+        receiver = getattr(callback, "_instance", None)
+        if receiver is not None:
+            _lift("logging", receiver, [("handle_event", resource, event) for event in after])
 
 
 def _lift(

@@ -89,6 +89,12 @@ def _qos_policy(_plugin: typing.Any, row: typing.Any) -> dict[str, typing.Any]:
     return {name: getattr(row, name) for name in names}
 
 
+def _log(_plugin: typing.Any, row: typing.Any) -> dict[str, typing.Any]:
+    names = ("id", "name", "project_id", "resource_type", "resource_id", "target_id", "event")
+    own = {name: getattr(row, name) for name in (*names, "enabled", "standard_attr_id")}
+    return {**own, "description": row.description}
+
+
 def _trunk(_plugin: typing.Any, row: typing.Any) -> dict[str, typing.Any]:
     """Return a trunk with its subports, which are deleted together with it."""
     names = ("id", "name", "project_id", "port_id", "admin_state_up", "description")
@@ -105,6 +111,7 @@ def _subport(_plugin: typing.Any, row: typing.Any) -> dict[str, typing.Any]:
 _MAKERS: dict[str, typing.Callable[[typing.Any, typing.Any], dict[str, typing.Any]]] = {
     "address_group": _address_group,
     "floatingip": _floatingip,
+    "log": _log,
     "port_forwarding": _port_forwarding,
     "qos_policy": _qos_policy,
     "router": _router,

@@ -143,6 +143,7 @@ _SOURCES: dict[str, _Source] = {
     ),
     "address_group": _Source(table="address_groups"),
     "qos_policy": _Source(table="qos_policies"),
+    "log": _Source(table="logs", columns={"resource_id": "security_group", "target_id": "port"}),
     "router": _Source(
         table="routers",
         columns={"gw_port_id": "port"},

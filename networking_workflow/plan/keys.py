@@ -4,7 +4,7 @@
 """Which keys a workflow takes: one table of rules, a row a resource type.
 
 A *reference* is a pair ``(type, id)``: something that the resource's rows name. Where an update
-moves one, both the old and the new are given. Most are other resources; four name what several
+moves one, both the old and the new are given. Most are other resources; some name what several
 resources write together in the backend:
 
 - ``acl/<group>/<digest>``: the access rule that equal rules of one group share,
@@ -12,7 +12,9 @@ resources write together in the backend:
   follows the gateway of a router there (``link_network_ha_chassis_group`` in ``ovn_client.py``),
 - ``metadata/<network>``: the network's metadata port, which each of its subnets reads and writes,
 - ``port-fip/<port>``: the floating address that a port's row in the backend names, which each of
-  its floating IPs writes (``_create_or_update_floatingip`` in ``ovn_client.py``).
+  its floating IPs writes (``_create_or_update_floatingip`` in ``ovn_client.py``),
+- ``meter/acl``: the meters of what is logged, and what the drop group logs, which are of no group:
+  each log object writes them. What the ACLs of groups log has no key: see ``apply.logs``.
 """
 
 import dataclasses
@@ -32,6 +34,8 @@ class Rule:
     references: typing.Mapping[str, model_keys.Mode] = dataclasses.field(default_factory=dict)
     #: reference type -> types of further keys with the same id, exclusive
     extra: typing.Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    #: type and id of further keys that all of the type have in common, exclusive
+    common: tuple[tuple[str, str], ...] = ()
 
 
 RULES: dict[str, Rule] = {
@@ -72,6 +76,7 @@ RULES: dict[str, Rule] = {
     ),
     "trunk": Rule(references={"port": _S}),
     "subport": Rule(references={"trunk": _X, "port": _S}),
+    "log": Rule(references={"security_group": _S, "port": _S}, common=(("meter", "acl"),)),
 }
 
 
@@ -89,6 +94,7 @@ def keys_for(
     if rule is None:
         raise ValueError(f"There is no rule for the keys of a {resource_type}.")
     takes = [(str(model_keys.Key(lane, resource_type, resource_id)), rule.own)]
+    takes.extend((str(model_keys.Key(lane, *common)), _X) for common in rule.common)
     for reference_type, reference_id in references:
         mode = rule.references.get(reference_type)
         if mode is None:

@@ -34,12 +34,24 @@ class OneOf:
     """Any of some texts: rows that stand for several resources name one of them."""
 
     texts: frozenset[str]
+    preferred: str = ""  #: what to write where none of them is there; "": the first by text
 
     def __eq__(self, other: object) -> bool:
         return other in self.texts
 
     def __str__(self) -> str:
         return " or ".join(sorted(self.texts))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NotZero:
+    """Some number but 0: chosen at random by whoever wrote the row first."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, int) and other != 0
+
+    def __str__(self) -> str:
+        return "a number other than 0"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

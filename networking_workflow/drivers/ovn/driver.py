@@ -16,6 +16,7 @@ from networking_workflow.drivers.ovn import errors as ovn_errors
 from networking_workflow.drivers.ovn.apply import (
     address_groups,
     floatingips,
+    logs,
     networks,
     port_forwardings,
     ports,
@@ -43,6 +44,7 @@ _KINDS: dict[str, tuple[_Apply, _Call]] = {
     "address_group": (address_groups.apply, address_groups.delete),
     "floatingip": (floatingips.apply, floatingips.delete),
     "port_forwarding": (port_forwardings.apply, port_forwardings.delete),
+    "log": (logs.apply, logs.delete),
     "qos_policy": (qos.apply, qos.delete),
     "router": (routers.apply, routers.delete),
     "router_interface": (router_interfaces.apply, router_interfaces.delete),
@@ -53,6 +55,7 @@ _KINDS: dict[str, tuple[_Apply, _Call]] = {
 #: How it is asked whether a row is still there, for kinds that are not the core plugin's.
 _ROWS: dict[str, _Call] = {
     "floatingip": floatingips.require_row,
+    "log": logs.require_row,
     "port_forwarding": port_forwardings.require_row,
     "qos_policy": qos.require_row,
     "router": routers.require_row,
@@ -61,7 +64,7 @@ _ROWS: dict[str, _Call] = {
     "subport": trunks.require_subport_row,
 }
 
-_FILTERING = frozenset({"security_group", "security_group_rule", "address_group"})
+_FILTERING = frozenset({"security_group", "security_group_rule", "address_group", "log"})
 
 
 class OvnDriver:

@@ -19,6 +19,8 @@ from neutron_lib import exceptions as n_exc
 from neutron_lib.plugins import constants as plugin_constants
 from neutron_lib.plugins import directory
 
+from networking_workflow.drivers.ovn import facts_logs
+
 Dict = typing.Mapping[str, typing.Any]
 
 
@@ -63,6 +65,7 @@ class SecurityGroup:
     """A security group with all of its rules."""
 
     group: Dict
+    logs: facts_logs.Logs | None = None  #: None: ACLs keep what they say of logging
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +74,7 @@ class SecurityGroupRule:
 
     rule: Dict
     group: Dict
+    logs: facts_logs.Logs | None = None  #: as of its group
 
 
 def read_network(plugin: typing.Any, context: typing.Any, network_id: str) -> Network:

@@ -6,6 +6,7 @@
 A row costs 0.02-0.1 ms: nothing is asked of the server.
 """
 
+import collections
 import typing
 
 from neutron.common.ovn import constants as ovn_const
@@ -17,13 +18,21 @@ _GROUP_ID = ovn_const.OVN_SG_EXT_ID_KEY
 
 Columns = dict[str, typing.Any]
 
+#: A port group's ACLs by their names, and those of several groups by theirs.
+Acls = typing.Mapping[str, list[typing.Any]]
+Groups = dict[str, Acls]
+
 
 def read(nb: typing.Any, rows: typing.Iterable[compare.Row]) -> compare.Found:
     """Return what the copy holds at the places of ``rows``."""
-    found = {}
+    found: dict[compare.Place, Columns | None] = {}
+    groups: Groups = {}
     with nb.ovsdb_connection.lock:
         for row in rows:
-            found[row.place] = _READERS[row.table](nb, row)
+            if row.table == "ACL":
+                found[row.place] = _acl(nb, row, groups)
+            else:
+                found[row.place] = _READERS[row.table](nb, row)
     return found
 
 
@@ -86,6 +95,14 @@ def acls_of_rules(group: typing.Any, rule_ids: frozenset[str]) -> frozenset[str]
     return frozenset(
         acl_name(group, one) for one in group.acls if one.external_ids.get(_RULE_ID) in rule_ids
     )
+
+
+def acls_by_name(group: typing.Any) -> Acls:
+    """Return the ACLs of a port group, copies together: for asking many times."""
+    found = collections.defaultdict(list)
+    for one in group.acls:
+        found[acl_name(group, one)].append(one)
+    return found
 
 
 def acl_name(group: typing.Any, acl: typing.Any) -> str:
@@ -178,18 +195,45 @@ def _port_group(nb: typing.Any, wanted: compare.Row) -> Columns | None:
     }
 
 
-def _acl(nb: typing.Any, wanted: compare.Row) -> Columns | None:
-    group = row(nb, "Port_Group", wanted.name.split(" ")[0])
-    found = acls(group, wanted.name) if group else []
+def _acl(nb: typing.Any, wanted: compare.Row, groups: Groups) -> Columns | None:
+    group_name = wanted.name.split(" ")[0]
+    group = row(nb, "Port_Group", group_name)
+    if group is None:
+        return None
+    if group_name not in groups:
+        groups[group_name] = acls_by_name(group)
+    found = groups[group_name].get(wanted.name)
     if not found:
         return None
     first = in_use(found)
-    rules = wanted.columns["external_ids"].wanted[_RULE_ID].texts
-    return {
+    columns = {
         "action": first.action,
         "external_ids": dict(first.external_ids),
         "copies": len(found),
-        "other acls of the rule": acls_of_rules(group, rules) - {wanted.name},
+        "log": first.log,
+        "name": next(iter(first.name), ""),
+        "meter": next(iter(first.meter), ""),
+        "severity": next(iter(first.severity), ""),
+        "label": first.label,
+        "options": dict(first.options),
+    }
+    if "other acls of the rule" in wanted.columns:
+        rules = wanted.columns["external_ids"].wanted[_RULE_ID].texts
+        columns["other acls of the rule"] = acls_of_rules(group, rules) - {wanted.name}
+    return columns
+
+
+def _meter(nb: typing.Any, wanted: compare.Row) -> Columns | None:
+    meter = row(nb, wanted.table, wanted.name)
+    if meter is None:
+        return None
+    band = in_use(meter.bands)
+    return {
+        "unit": meter.unit,
+        "fair": meter.fair == [True],
+        "rate": band.rate,
+        "burst_size": band.burst_size,
+        "external_ids": dict(meter.external_ids),
     }
 
 
@@ -216,8 +260,8 @@ _READERS: dict[str, typing.Callable[[typing.Any, compare.Row], Columns | None]] 
     "DHCP_Options": _dhcp_options,
     "DNS": _dns,
     "Port_Group": _port_group,
-    "ACL": _acl,
     "Address_Set": _address_set,
+    "Meter": _meter,
     "NAT": observe_nat.nat,
     "Load_Balancer": observe_nat.load_balancer,
     "QoS": observe_nat.qos,

@@ -12,6 +12,9 @@ from neutron.conf.agent import ovs_conf
 from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from oslo_config import cfg
 
+#: Where ``[network_log] local_output_log_base`` says no other (``logapi/drivers/ovn/driver.py``).
+LOG_METER = "acl_log_meter"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OvnSettings:
@@ -39,6 +42,9 @@ class OvnSettings:
     stateless_nat: str = "false"
     nested_snat: bool = False  #: one rule for whatever leaves a router, not one a network
     mac_age_threshold: str = "0"
+    log_meter: str = LOG_METER  #: name of the meter of ACLs that are logged
+    log_rate: int = 100  #: packets a second
+    log_burst: int = 25  #: packets beyond it
     mcast_flood_broken: bool = False  #: of the connected Northbound's schema
 
 
@@ -67,5 +73,8 @@ def from_config(*, mcast_flood_broken: bool) -> OvnSettings:
         stateless_nat=str(ovn_conf.is_stateless_nat_enabled()).lower(),
         nested_snat=ovn_conf.is_ovn_router_indirect_snat_enabled(),
         mac_age_threshold=str(ovn_conf.get_ovn_mac_binding_age_threshold()),
+        log_meter=cfg.CONF.network_log.local_output_log_base or LOG_METER,
+        log_rate=cfg.CONF.network_log.rate_limit,
+        log_burst=cfg.CONF.network_log.burst_limit,
         mcast_flood_broken=mcast_flood_broken,
     )

@@ -16,6 +16,7 @@ from neutron import policy as neutron_policy
 from neutron.api import extensions as neutron_extensions
 from neutron.api.rpc.callbacks.producer import registry as producers
 from neutron.common import config as neutron_config
+from neutron.services.logapi.drivers.ovn import driver as log_driver
 from neutron_lib import context as neutron_context
 from neutron_lib import fixture
 from neutron_lib.callbacks import registry
@@ -100,6 +101,8 @@ class Neutron:
         self._undo.callback(db_api.get_context_manager().patch_factory(fresh))
         self._undo.callback(session.uninstall)
         registry.clear()
+        # Made once in a process, and subscribed while it is made.
+        log_driver.DRIVER = None
         neutron_policy.reset()
         lib_policy._ROLE_ENFORCER = None
         neutron_manager.NeutronManager.clear_instance()

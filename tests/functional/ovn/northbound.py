@@ -31,13 +31,13 @@ _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 Row = dict[str, typing.Any]
 
 
-def rows(ovn: lab_ovn.OvnCentral) -> dict[str, list[Row]]:
+def rows(ovn: lab_ovn.OvnCentral, tables: typing.Sequence[str] = TABLES) -> dict[str, list[Row]]:
     """Return every row, references as UUID texts."""
     return {
         table: [
             dict(zip(said["headings"], map(_plain, values), strict=True)) for values in said["data"]
         ]
-        for table, said in northbound.listed(ovn.nbctl, TABLES).items()
+        for table, said in northbound.listed(ovn.nbctl, tables).items()
     }
 
 

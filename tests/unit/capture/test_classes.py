@@ -18,7 +18,11 @@ METADATA = head.get_metadata()
 NAMED = {**classes.TABLE_OF, classes.PORT_FIP: "ports"}
 
 #: Columns that hold an id and are no foreign key in Neutron's models.
-BARE = {("floatingips", "floating_network_id")}
+BARE = {
+    ("floatingips", "floating_network_id"),
+    ("logs", "resource_id"),
+    ("logs", "target_id"),
+}
 
 
 def test_every_table_is_in_exactly_one_list():

@@ -47,7 +47,7 @@ def test_what_becomes_workflows_is_accepted():
     [
         ("service_plugins", "router"),
         ("service_plugins", "local_ip"),
-        ("service_plugins", "neutron.services.logapi.logging_plugin.LoggingPlugin"),
+        ("service_plugins", "neutron.services.ndp_proxy.plugin.NDPProxyPlugin"),
         ("service_plugins", "some.third.party.Plugin"),
         ("extension_drivers", "testdb"),
         ("mechanism_drivers", "openvswitch"),

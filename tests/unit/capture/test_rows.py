@@ -176,7 +176,8 @@ def test_description_of_a_part_is_told_by_its_attribute(session, notes):
 
 
 def test_attribute_of_a_kind_that_is_not_covered_says_nothing(session, notes):
-    row = add(session, "logs", id="l", resource_type="x", event="ALL")
+    place = {"local_port_id": "p", "network_id": "n", "local_ip_address": "192.0.2.1"}
+    row = add(session, "local_ips", id="l", ip_mode="translate", **place)
     row.description = "new"
     row.name = "new"
     session.flush()

@@ -18,6 +18,9 @@ from neutron.plugins.ml2 import managers
 from neutron.plugins.ml2 import plugin as ml2_plugin
 from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
 from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance, ovsdb_monitor
+from neutron.services.logapi import logging_plugin
+from neutron.services.logapi.common import sg_callback
+from neutron.services.logapi.drivers import manager as log_manager
 from neutron.services.ovn_l3 import plugin as ovn_l3
 from neutron.services.ovn_l3.service_providers import ovn as ovn_provider
 from neutron.services.portforwarding.drivers.ovn import driver as ovn_port_forwarding
@@ -27,12 +30,13 @@ from neutron.services.trunk.drivers.ovn import trunk_driver
 from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.callbacks import manager as callbacks_manager
 from neutron_lib.plugins import directory
+from neutron_lib.services.logapi import constants as log_constants
 from neutron_lib.services.qos import constants as qos_constants
 from oslo_db.sqlalchemy import enginefacade, engines
 from sqlalchemy import orm
 from sqlalchemy.orm import unitofwork
 
-from networking_workflow.capture import mechanisms, plugin, qos, refusals, seams, session
+from networking_workflow.capture import logs, mechanisms, plugin, qos, refusals, seams, session
 from networking_workflow.model import errors
 
 
@@ -64,6 +68,11 @@ UPSTREAM = {
     qos_manager.QosServiceDriverManager.__init__: "3131b3244bf0",
     qos_manager.QosServiceDriverManager.call: "6fa29330c9ef",
     qos_plugin.QoSPlugin.__init__: "ad3cfd9adc7b",
+    log_manager.ResourceCallBackBase.__init__: "809bdce2f926",
+    log_manager.LoggingServiceDriverManager.__init__: "c807d32f9df3",
+    log_manager.LoggingServiceDriverManager.call: "a1c52fdc4311",
+    log_manager.LoggingServiceDriverManager._setup_resources_cb_handle: "4dbeee752050",
+    logging_plugin.LoggingPlugin.__init__: "1bf9dba88b3b",
     orm.SessionTransaction._prepare_impl: "34dc69ac57aa",
     unitofwork.UOWTransaction.__init__: "88022abeb40e",
 }
@@ -434,7 +443,7 @@ def test_core_plugin_hears_when_the_service_plugins_are_there(monkeypatch):
 
 
 class Policies:
-    """A QoS driver that notes its calls."""
+    """A driver of QoS or logging that notes its calls."""
 
     def __init__(self, name):
         self.name, self.calls = name, []
@@ -463,7 +472,36 @@ def test_qos_plugin_has_no_call_on_drivers_that_is_not_known_here():
     assert after == set(qos.AFTER_COMMIT)
 
 
-def test_other_router_providers_and_qos_drivers_are_refused_by_name():
+def test_logging_drivers_hear_of_no_change_after_the_commit(callbacks, monkeypatch):
+    monkeypatch.setattr(
+        log_manager,
+        "RESOURCE_CB_CLASS_MAP",
+        {resources.SECURITY_GROUP_RULE: sg_callback.SecurityGroupRuleCallBack},
+    )
+    manager = log_manager.LoggingServiceDriverManager()
+    driver = Policies("ovn")
+    driver.requires_rpc = False
+    manager.register_driver(driver)
+    assert len(subscriptions(callbacks)) == 3
+    seams.lift_log_subscriptions()
+    assert subscriptions(callbacks) == set()
+    manager.__class__ = logs.CapturingDriverManager
+    for name in logs.AFTER_COMMIT:
+        manager.call(name, None, None)
+    assert driver.calls == []
+    before = sorted(set(log_constants.LOG_CALL_METHODS) - logs.AFTER_COMMIT)
+    for name in before:
+        manager.call(name, None, None)
+    assert driver.calls == before
+    assert manager.names() == ["ovn"]
+
+
+def test_logging_plugin_has_no_call_on_drivers_that_is_not_known_here():
+    calls = log_constants.LOG_CALL_METHODS
+    assert {name for name in calls if not name.endswith("_precommit")} == set(logs.AFTER_COMMIT)
+
+
+def test_other_router_providers_and_drivers_are_refused_by_name():
     refusals.refuse_router_providers(["ovn"])
     refusals.refuse_qos_drivers([])
     refusals.refuse_qos_drivers(["OVNQosDriver"])
@@ -471,6 +509,9 @@ def test_other_router_providers_and_qos_drivers_are_refused_by_name():
         refusals.refuse_router_providers(["ovn", "mine"])
     with pytest.raises(errors.ConfigurationError, match="QoS driver switch, only OVNQosDriver"):
         refusals.refuse_qos_drivers(["switch", "OVNQosDriver"])
+    refusals.refuse_log_drivers(["ovn"])
+    with pytest.raises(errors.ConfigurationError, match="logging driver openvswitch, only ovn"):
+        refusals.refuse_log_drivers(["openvswitch", "ovn"])
 
 
 def test_zones_of_a_router_are_the_hints_of_its_row(l3_plugin):

@@ -17,12 +17,13 @@ KINDS = sorted(references._SOURCES)
 #: Tables of all that a column may name.
 NAMED = {**classes.TABLE_OF, classes.PORT_FIP: "ports", "hcg": "networks"}
 
-#: A column that holds an id and is no foreign key in Neutron's models.
-BARE = TABLES["floatingips"].c.floating_network_id
+#: Columns that hold an id and are no foreign key in Neutron's models: the network of a floating IP.
+FLOATING = TABLES["floatingips"].c.floating_network_id
+BARE = {FLOATING, TABLES["logs"].c.resource_id, TABLES["logs"].c.target_id}
 
 
 def leads_to(column, named):
-    return column is BARE or names(column) == {NAMED[named]}
+    return column in BARE or names(column) == {NAMED[named]}
 
 
 def names(column):
@@ -58,7 +59,7 @@ def test_each_column_that_leads_on_leads_to_the_row_it_says(kind):
         columns, other = TABLES[through.table].c, TABLES[through.other].c
         assert through.table == source.table or names(columns[through.owner]) == {source.table}
         joined, column = other[through.key], columns[through.column]
-        leads = {"networks"} if column is BARE else names(column)
+        leads = {"networks"} if column is FLOATING else names(column)
         assert leads == (names(joined) or {through.other})
         for column, named in through.columns.items():
             assert leads_to(other[column], named)

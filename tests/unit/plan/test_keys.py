@@ -159,6 +159,12 @@ OVERLAPS = {
         ("subport", "b", [("trunk", "t")]),
     ),
     "trunk and a port in it": (("trunk", "t", [("port", "p")]), ("port", "p", [])),
+    "log object and its group": (
+        ("log", "l", [("security_group", "g")]),
+        ("security_group", "g", []),
+    ),
+    "log object and its port": (("log", "l", [("port", "p")]), ("port", "p", [])),
+    "log objects of anything": (("log", "l", [("port", "p")]), ("log", "m", [])),
     "subport and the port that it is": (("subport", "p", [("port", "p")]), ("port", "p", [])),
 }
 
@@ -179,6 +185,10 @@ BESIDE = {
         ("router", "r", [("port", "p"), ("network", "ext"), ("subnet", "s")]),
         ("router", "q", [("port", "o"), ("network", "ext"), ("subnet", "s")]),
     ),
+    "log object and a rule of its group": (
+        ("log", "l", [("security_group", "g")]),
+        ("security_group_rule", "r", [("security_group", "g")]),
+    ),
     "ports of one policy": (
         ("port", "p", [("qos_policy", "q")]),
         ("port", "o", [("qos_policy", "q")]),
@@ -193,7 +203,7 @@ def test_what_writes_other_rows_runs_beside(name):
 
 
 @pytest.mark.parametrize(
-    ("resource_type", "references"), [("log", []), ("network", [("subnet", "s")])]
+    ("resource_type", "references"), [("ndp_proxy", []), ("network", [("subnet", "s")])]
 )
 def test_what_the_table_does_not_know_is_refused_by_name(resource_type, references):
     with pytest.raises(ValueError, match=resource_type):

@@ -3,6 +3,7 @@
 
 """Write single columns and keys: what is found to differ, and nothing else of the row."""
 
+import secrets
 import typing
 
 from networking_workflow.drivers.ovn import compare
@@ -18,19 +19,26 @@ def columns(
 ) -> None:
     """Add commands for differences of rows that are there; ``skip``: columns that OVN has not."""
     for one in found:
-        column, _, key = one.column.partition(":")
-        if not column or column in skip:
-            continue
-        record, value = apply_work.record(nb, one.place), plain(one.expected)
-        if not key:
-            # No value, for a column that may have one, is an empty set.
-            txn.add(nb.db_set(one.table, record, (column, [] if value == "" else value)))
-        elif value is None:
-            txn.add(nb.db_remove(one.table, record, column, key, if_exists=True))
-        else:
-            txn.add(nb.db_set(one.table, record, (column, {key: value})))
+        if one.column.partition(":")[0] not in {"", *skip}:
+            txn.add(column(nb, apply_work.record(nb, one.place), one))
+
+
+def column(nb: typing.Any, record: typing.Any, one: compare.Difference) -> typing.Any:
+    """Return the command that mends one column or key of the row ``record``."""
+    name, _, key = one.column.partition(":")
+    value = plain(one.expected)
+    if not key:
+        # No value, for a column that may have one, is an empty set.
+        return nb.db_set(one.table, record, (name, [] if value == "" else value))
+    if value is None:
+        return nb.db_remove(one.table, record, name, key, if_exists=True)
+    return nb.db_set(one.table, record, (name, {key: value}))
 
 
 def plain(expected: typing.Any) -> typing.Any:
     """Return a value that fulfils what is expected."""
-    return min(expected.texts) if isinstance(expected, compare.OneOf) else expected
+    if isinstance(expected, compare.OneOf):
+        return expected.preferred or min(expected.texts)
+    if isinstance(expected, compare.NotZero):
+        return secrets.SystemRandom().randrange(1, 2**32)  # as the label of an ACL: 32 bits
+    return expected

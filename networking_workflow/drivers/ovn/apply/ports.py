@@ -12,7 +12,7 @@ from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from neutron_lib import constants
 
 from networking_workflow.drivers.ovn import facts, observe, reads, refs, seams
-from networking_workflow.drivers.ovn.apply import dns, drop_group, qos, subnets
+from networking_workflow.drivers.ovn.apply import dns, drop_group, logs, qos, subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import dns as expect_dns
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
@@ -42,6 +42,7 @@ def apply(work: apply_work.Work) -> apply_work.Applied:
     known = dataclasses.replace(known, lost_records=dns.lost(work, known))
     _require_references(work, known)
     _converge(work, known)
+    logs.follow_port(work, known.port["id"])
     work.bump_revision(known.port, ovn_const.TYPE_PORTS)
     _tell_neutron(work, known.port)
     records = expect_dns.records(known.port, known.network)
@@ -58,6 +59,7 @@ def delete(work: apply_work.Work) -> None:
     _remove_rest(work, port_id)
     dns.remove(work)
     qos.remove(work, port_id)
+    logs.follow_port(work, port_id)
     work.forget_revision(port_id, ovn_const.TYPE_PORTS)
 
 
@@ -96,7 +98,7 @@ def _require_references(work: apply_work.Work, known: facts.Port) -> None:
                 "security_group", group_id, f"OVN does not have the port group {name}."
             )
     if expect_ports.DROP_GROUP in groups:
-        drop_group.ensure(work.nb)
+        drop_group.ensure(work)
     links = expect_ports.dhcp_links(known, work.settings)
     for name in filter(None, (links.v4, links.v6)):
         subnet_id = name.split("/")[0]

@@ -6,15 +6,21 @@
 A remote group or address group that OVN does not have yet is no missing reference: the match names
 an address set, and chassis look at it again when the set appears. A port group may be deleted
 while ports are in it: they keep the drop group, and no row of Neutron refers to the group any more.
+
+What of the ACLs is logged is written with them, after log objects as they are then; how that goes
+together with the workflows of those is said in ``apply.logs``.
 """
 
+import dataclasses
 import typing
 
 from neutron.common.ovn import constants as ovn_const
 from neutron.extensions import securitygroup as sg_exc
 
-from networking_workflow.drivers.ovn import compare, facts, observe
+from networking_workflow.drivers.ovn import compare, facts, facts_logs, observe
+from networking_workflow.drivers.ovn.apply import logs
 from networking_workflow.drivers.ovn.apply import work as apply_work
+from networking_workflow.drivers.ovn.expect import logs as expect_logs
 from networking_workflow.drivers.ovn.expect import security_groups as expect_groups
 from networking_workflow.model import errors, states
 
@@ -26,11 +32,14 @@ def apply(work: apply_work.Work) -> None:
     known = facts.read_security_group(work.plugin, work.context, work.target.resource_id)
     group = known.group
     name = expect_groups.group_name(group["id"])
-    wanted = expect_groups.rows(known)
+
+    def wanted() -> apply_work.Rows:
+        return expect_groups.rows(_logged(work, known), work.settings)
 
     def write(found: apply_work.Differences) -> None:
         if observe.row(work.nb, "Port_Group", name) is None:
             work.client.create_security_group(work.context, group)
+            logs.write(work, wanted())
             return
         for one in apply_work.touched(found, "Port_Group"):
             column, _, key = one.column.partition(":")
@@ -40,9 +49,11 @@ def apply(work: apply_work.Work) -> None:
                 )
             else:
                 _remove_acls(work, name, one.found - one.expected)
-        _write_acls(work, wanted, found)
+        rows = wanted()
+        _write_acls(work, rows, found)
+        logs.write(work, rows)
 
-    apply_work.converge(work, lambda: wanted, write)
+    apply_work.converge(work, wanted, write)
     work.bump_revision(group, ovn_const.TYPE_SECURITY_GROUPS)
     if work.target.operation is states.Operation.CREATE:
         # Rules that are made with their group have no workflows of their own.
@@ -65,15 +76,19 @@ def _apply_rule(work: apply_work.Work, known: facts.SecurityGroupRule) -> None:
         raise errors.MissingReference(
             "security_group", known.group["id"], f"OVN does not have the port group {name}."
         )
-    wanted = expect_groups.rule_rows(known)
+
+    def wanted() -> apply_work.Rows:
+        return expect_groups.rule_rows(_logged(work, known), work.settings)
 
     def write(found: apply_work.Differences) -> None:
+        rows = wanted()
         if any(one.missing for one in found):
             work.client.create_security_group_rule(work.context, known.rule)
         else:
-            _write_acls(work, wanted, found)
+            _write_acls(work, rows, found)
+        logs.write(work, rows)
 
-    apply_work.converge(work, lambda: wanted, write)
+    apply_work.converge(work, wanted, write)
     work.bump_revision(known.rule, ovn_const.TYPE_SECURITY_GROUP_RULES)
 
 
@@ -106,6 +121,13 @@ def delete_rule(work: apply_work.Work) -> None:
         if twin is not None:
             _apply_rule(work, twin)
     work.forget_revision(rule_id, ovn_const.TYPE_SECURITY_GROUP_RULES)
+
+
+_Known = typing.TypeVar("_Known", facts.SecurityGroup, facts.SecurityGroupRule)
+
+
+def _logged(work: apply_work.Work, known: _Known) -> _Known:
+    return dataclasses.replace(known, logs=facts_logs.read(work.context))
 
 
 def _group_of(work: apply_work.Work, rule_id: str, rule: facts.Dict) -> typing.Any:
@@ -144,9 +166,13 @@ def _write_acls(
     work: apply_work.Work, wanted: apply_work.Rows, found: apply_work.Differences
 ) -> None:
     """Make and mend ACLs: stock neither changes an action nor notices a second copy."""
-    differs = {one.name for one in apply_work.touched(found, "ACL")}
+    differs = {
+        one.name
+        for one in apply_work.touched(found, "ACL")
+        if one.column.partition(":")[0] not in expect_logs.COLUMNS
+    }
     for row in wanted:
-        if row.name in differs:
+        if row.name in differs and "external_ids" in row.columns:
             _replace_acl(work, row)
     for one in apply_work.touched(found, "ACL", "other acls of the rule"):
         _remove_acls(work, one.name.split(" ")[0], one.found)

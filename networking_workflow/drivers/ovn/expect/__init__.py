@@ -28,8 +28,9 @@ NAT                     ``external_mac`` while the port is down: of a    API eve
                         distributed floating IP
 NAT                     ``allowed_ext_ips``, ``exempted_ext_ips``,       operators
                         ``external_port_range``
-ACL                     ``log``, ``name``, ``severity``, ``meter``,      packet logging
-                        ``label``, and ACLs without a rule id
+ACL                     without Neutron's logging plugin: ``log``,       operators
+                        ``name``, ``severity``, ``meter``, ``label``,
+                        ``options``; ACLs without a rule id
 ======================  ===============================================  ===========================
 
 Of the DNS records of a switch each port answers for its own; ``DNS:options`` are left out.

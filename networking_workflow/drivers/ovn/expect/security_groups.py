@@ -4,7 +4,8 @@
 """A security group: a port group with one ACL for each set of equal rules.
 
 Rules are equal if their matches are: a prefix counts without its host bits. Such rules share one
-ACL, which carries the id of one of them. Who is in the port group is said by the ports.
+ACL, which carries the id of one of them. Who is in the port group is said by the ports; what of the
+ACLs is logged, and by which ACLs more, by ``expect.logs``.
 """
 
 import collections
@@ -13,7 +14,8 @@ import ipaddress
 from neutron.common.ovn import utils as ovn_utils
 from neutron_lib import constants
 
-from networking_workflow.drivers.ovn import compare, facts
+from networking_workflow.drivers.ovn import compare, facts, facts_logs, settings
+from networking_workflow.drivers.ovn.expect import logs as expect_logs
 
 PRIORITY = 1002
 _NUMBERS = {str(name): str(number) for name, number in constants.IP_PROTOCOL_MAP.items()}
@@ -28,13 +30,14 @@ def group_name(group_id: str) -> str:
     return str(ovn_utils.ovn_port_group_name(group_id))
 
 
-def rows(known: facts.SecurityGroup) -> tuple[compare.Row, ...]:
+def rows(known: facts.SecurityGroup, options: settings.OvnSettings) -> tuple[compare.Row, ...]:
     """Return the port group, then its ACLs."""
-    group = known.group
+    group, logs = known.group, known.logs
     by_place = collections.defaultdict(list)
     for rule in group["security_group_rules"]:
         by_place[acl_name(rule)].append(rule)
-    acls = tuple(_acl(name, rules, group) for name, rules in by_place.items())
+    logged = _logged(logs, group, options)
+    acls = tuple(_acl(name, rules, group, logged) for name, rules in by_place.items())
     row = compare.Row(
         table="Port_Group",
         name=group_name(group["id"]),
@@ -43,14 +46,19 @@ def rows(known: facts.SecurityGroup) -> tuple[compare.Row, ...]:
             "rules' acls": frozenset(acl.name for acl in acls),
         },
     )
-    return (row, *acls)
+    if logs is None:
+        return (row, *acls)
+    return (row, *acls, *expect_logs.drop_rows(logs, group["id"], _stateful(group), options))
 
 
-def rule_rows(known: facts.SecurityGroupRule) -> tuple[compare.Row, ...]:
+def rule_rows(
+    known: facts.SecurityGroupRule, options: settings.OvnSettings
+) -> tuple[compare.Row, ...]:
     """Return the one ACL of the rule, which it may share with equal rules of its group."""
     name = acl_name(known.rule)
     equal = [one for one in known.group["security_group_rules"] if acl_name(one) == name]
-    return (_acl(name, [known.rule, *equal], known.group),)
+    logged = _logged(known.logs, known.group, options)
+    return (_acl(name, [known.rule, *equal], known.group, logged),)
 
 
 def acl_name(rule: facts.Dict) -> str:
@@ -97,13 +105,24 @@ def _port_range(protocol: str, low: int | None, high: int | None) -> list[str]:
     return [f"{protocol}.dst {sign} {port}" for sign, port in bounds if port is not None]
 
 
-def _acl(name: str, rules: list[facts.Dict], group: facts.Dict) -> compare.Row:
-    stateful = group.get("stateful", True)
+def _stateful(group: facts.Dict) -> bool:
+    return bool(group.get("stateful", True))
+
+
+def _logged(
+    logs: facts_logs.Logs | None, group: facts.Dict, options: settings.OvnSettings
+) -> facts.Dict:
+    if logs is None:
+        return {}
+    return expect_logs.rule_columns(logs, group["id"], _stateful(group), options)
+
+
+def _acl(name: str, rules: list[facts.Dict], group: facts.Dict, logged: facts.Dict) -> compare.Row:
     return compare.Row(
         table="ACL",
         name=name,
         columns={
-            "action": "allow-related" if stateful else "allow-stateless",
+            "action": "allow-related" if _stateful(group) else "allow-stateless",
             "external_ids": compare.Keys(
                 wanted={
                     "neutron:security_group_rule_id": compare.OneOf(
@@ -113,5 +132,6 @@ def _acl(name: str, rules: list[facts.Dict], group: facts.Dict) -> compare.Row:
             ),
             "copies": 1,
             "other acls of the rule": frozenset(),
+            **logged,
         },
     )

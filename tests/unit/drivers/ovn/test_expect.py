@@ -121,7 +121,7 @@ def test_equal_rules_share_an_acl() -> None:
         {**RULE, "id": "b", "remote_ip_prefix": "10.0.0.2/24"},
     ]
     group = {"id": "11-22", "security_group_rules": rules, "stateful": False}
-    group_row, acl = security_groups.rows(facts.SecurityGroup(group=group))
+    group_row, acl = security_groups.rows(facts.SecurityGroup(group=group), OPTIONS)
     assert group_row.columns["rules' acls"] == {acl.name}
     assert acl.columns["action"] == "allow-stateless"
     owner = acl.columns["external_ids"].wanted["neutron:security_group_rule_id"]
