@@ -22,6 +22,9 @@ Logical_Switch_Port     ``options:qos_*`` without Neutron's QoS plugin   operato
 Logical_Switch          ``acls``, ``qos_rules``, ``load_balancer``,      QoS, load balancers,
                         ``forwarding_groups``, other keys of             operators
                         ``other_config`` and ``external_ids``
+Logical_Switch          physical network in ``external_ids``, and        maintenance process; what
+                        ``other_config:fdb_age_threshold``, of a network the network had before
+                        with several segments
 DHCP_Options            ``options:server_mac`` (v4) and ``server_id``    who made the row: random
                         (v6) beyond being an Ethernet address
 NAT                     ``external_mac`` while the port is down: of a    API event threads (port up)
