@@ -17,6 +17,7 @@ from neutron.api import extensions as neutron_extensions
 from neutron.api.rpc.callbacks.producer import registry as producers
 from neutron.common import config as neutron_config
 from neutron.services.logapi.drivers.ovn import driver as log_driver
+from neutron.services.segments import db as segments_db
 from neutron_lib import context as neutron_context
 from neutron_lib import fixture
 from neutron_lib.callbacks import registry
@@ -103,6 +104,10 @@ class Neutron:
         registry.clear()
         # Made once in a process, and subscribed while it is made.
         log_driver.DRIVER = None
+        if "segments" in cfg.CONF.service_plugins:
+            # Subscribed when the module is imported; it remembers whether it was configured.
+            segments_db._USER_CONFIGURED_SEGMENT_PLUGIN = segments_db.segments_plugin = None
+            segments_db.subscribe()
         neutron_policy.reset()
         lib_policy._ROLE_ENFORCER = None
         neutron_manager.NeutronManager.clear_instance()

@@ -10,7 +10,6 @@ import difflib
 import typing
 
 import pytest
-from neutron.services.segments import db as segments_db
 
 from lab import ovn as lab_ovn
 from lab.databases import pool
@@ -36,12 +35,7 @@ def flat(physical_network: str) -> dict[str, typing.Any]:
 
 
 class _WithSegments(cloud.Neutron):
-    """With routers and segments, which Neutron deletes with their network as a server does."""
-
-    def __init__(self, database: pool.Database, ovn: lab_ovn.OvnCentral) -> None:
-        super().__init__(database, ovn)
-        # The module did so when it was imported, before this Neutron began with no subscriptions.
-        segments_db.subscribe()
+    """With routers and segments."""
 
     def profile(self) -> lab_config.Profile:
         plugins = ("ovn-router", "segments")
@@ -103,11 +97,18 @@ class Script(script.Script):
         self.network("routed", {**VLAN, "segmentation_id": 160})
         segment = self.first_segment("routed")
         four = {"network_id": self.made["routed"]["id"], "ip_version": 4}
-        self.create("subnet", "left", cidr="10.1.0.0/24", **four)
+        pools = [{"start": "10.1.0.2", "end": "10.1.0.49"}]
+        self.create("subnet", "left", cidr="10.1.0.0/24", allocation_pools=pools, **four)
         self.update("subnet", "left", segment_id=segment)
-        self.segment("right-segment", "routed", **VLAN, segmentation_id=161)
+        self.segment("right-segment", "routed", **flat("physnet6"))
         right = self.made["right-segment"]["id"]
         self.create("subnet", "right", cidr="10.2.0.0/24", **four, segment_id=right)
+        # A port has no address until it has a host, which reaches some of the segments.
+        network = self.made["routed"]["id"]
+        self.create("port", "waits", network_id=network, mac_address="fa:16:3e:00:00:01")
+        self.create("port", "placed", network_id=network, mac_address="fa:16:3e:00:00:02")
+        address = {"subnet_id": self.made["left"]["id"], "ip_address": "10.1.0.50"}
+        self.update("port", "placed", fixed_ips=[address], **{"binding:host_id": "cmp1"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -314,6 +314,10 @@ OPERATIONS: dict[str, tuple[Prepare, typing.Callable[[World, typing.Any], typing
         lambda w: (w.segmented, w.add_routed("10.8.0.0/24", w.segment)),
         lambda w, made: w.neutron.delete("subnet", made[1]["id"]),
     ),
+    "port update host in segment": (
+        lambda w: w.deferred,
+        lambda w, p: w.put("port", p, **{"binding:host_id": "cmp1"}),
+    ),
     "subnet update segment": (
         lambda w: w.neutron.create(
             "subnet", network_id=w.physical["id"], ip_version=4, cidr="10.9.0.0/24"

@@ -7,10 +7,6 @@ import dataclasses
 import functools
 import typing
 
-from neutron.services.segments import db as segments_db
-
-from lab import ovn as lab_ovn
-from lab.databases import pool
 from tests.functional.capture import inprocess
 from tests.functional.ovn import cloud
 
@@ -21,11 +17,6 @@ VLAN = {"network_type": "vlan", "physical_network": "physnet1"}
 
 class Neutron(cloud.Neutron):
     """Capturing, with every service plugin whose changes are workflows."""
-
-    def __init__(self, database: pool.Database, ovn: lab_ovn.OvnCentral) -> None:
-        super().__init__(database, ovn)
-        # As when Neutron imports the module, which a fresh list of subscriptions does not know.
-        segments_db.subscribe()
 
     def profile(self) -> typing.Any:
         return dataclasses.replace(
@@ -134,6 +125,21 @@ class World:
     def segment(self) -> Made:
         """A second segment of ``physical``."""
         return self.add_segment(**VLAN)
+
+    @functools.cached_property
+    def elsewhere(self) -> Made:
+        """A second segment of ``physical``, on a physical network that no chassis reaches."""
+        name = inprocess.unique("physnet")
+        return self.add_segment(network_type="flat", physical_network=name)
+
+    @functools.cached_property
+    def deferred(self) -> Made:
+        """A port without an address until it has a host: ``physical`` has a subnet a segment."""
+        assert self.segmented
+        self.add_routed("10.8.0.0/24", self.elsewhere)
+        made: Made = self.neutron.create("port", network_id=self.physical["id"])
+        assert made["fixed_ips"] == []
+        return made
 
     @functools.cached_property
     def segmented(self) -> Made:
