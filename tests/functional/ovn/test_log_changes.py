@@ -282,6 +282,23 @@ def test_drop_group_that_a_port_makes_is_logged(world: World) -> None:
     assert world.names(DROP_GROUP, 1000) == {log}
 
 
+def test_drop_group_is_logged_from_the_start(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that ends then leaves a group that no other one looks at."""
+    log = world.log(event="DROP")
+    world.conductor.drain()
+    world.neutron.ovn.nbctl("pg-del", DROP_GROUP)
+
+    def end(*_: object) -> None:
+        raise errors.TransientFailure("the conductor is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apply_logs, "log_drops", end)
+        with pytest.raises(errors.TransientFailure):
+            world.conductor.apply("port", world.port)
+    world.conductor.apply("port", world.port)
+    assert world.names(DROP_GROUP, 1000) == {log}
+
+
 def test_without_a_log_object_nothing_is_written_twice(world: World) -> None:
     for kind, which in (("security_group", world.group), ("port", world.port)):
         world.conductor.apply(kind, which)

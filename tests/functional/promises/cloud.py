@@ -232,7 +232,7 @@ def routed(databases: pool.Pool) -> collections.abc.Iterator[Cloud]:
             database_url=database.url,
             core_plugin="ml2_workflow",
             mechanism_drivers=("ovn",),
-            service_plugins=("ovn-router", "qos", "port_forwarding", "trunk"),
+            service_plugins=("ovn-router", "qos", "port_forwarding", "trunk", "log"),
             extension_drivers=("port_security", "qos"),
             ovn=central,
             workflow=TAKE_OVER,

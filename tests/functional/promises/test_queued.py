@@ -13,6 +13,7 @@ import functools
 import pytest
 import requests
 
+from lab import client
 from lab.databases import pool
 from networking_workflow.journal import failpoints
 from tests.functional.promises import cloud as clouds
@@ -203,6 +204,44 @@ def test_rule_for_a_remote_group_that_is_deleted_leaves_no_acl(
         api.call("DELETE", f"security-groups/{remote}")
     assert f"pg_{remote.replace('-', '_')}" not in cloud.ovn.nbctl("acl-list", name)
     assert api.call("GET", f"security-groups/{group}")["security_group"]["sync_state"] == "SYNCED"
+
+
+def logging(cloud: clouds.Cloud, group: str) -> set[str]:
+    """Return the ids of the log objects that a group's ACLs log for, "[]" for ACLs of none."""
+    name = f"pg_{group.replace('-', '_')}"
+    acls = cloud.ovn.nbctl("--bare", "--columns=acls", "find", "Port_Group", f"name={name}")
+    found = [cloud.ovn.nbctl("get", "ACL", acl, "name").strip() for acl in acls.split()]
+    return {one.strip('"').removeprefix("neutron-") for one in found}
+
+
+def test_log_object_deleted_and_another_made_while_their_groups_rules_are_queued(
+    cloud: clouds.Cloud, api: clouds.Caller
+) -> None:
+    admin = cloud.client()
+    group = admin.create("security-groups", name="logged")["id"]
+    about = {"resource_type": "security_group", "resource_id": group, "event": "ALL"}
+    about["project_id"] = client.PROJECT_ID
+    first = api.make("log/logs", "log", **about)["id"]
+    cloud.settles()
+    assert logging(cloud, group) == {first}
+    with outage(cloud):
+        rule = {"security_group_id": group, "direction": "ingress"}
+        admin.create("security-group-rules", **rule, protocol="tcp")
+        api.call("DELETE", f"log/logs/{first}")
+        admin.create("security-group-rules", **rule, protocol="udp")
+    assert logging(cloud, group) == {"[]"}
+    assert cloud.ovn.nbctl("meter-list").strip() == ""
+    with outage(cloud):
+        late = admin.create("security-groups", name="late")["id"]
+        second = api.make("log/logs", "log", **{**about, "resource_id": late})["id"]
+        third = api.make("log/logs", "log", **{**about, "resource_id": group})["id"]
+        admin.create("security-group-rules", **rule, protocol="icmp")
+    assert (logging(cloud, group), logging(cloud, late)) == ({third}, {second})
+    with outage(cloud):
+        api.call("DELETE", f"security-groups/{late}")
+        api.call("DELETE", f"security-groups/{group}")
+    assert api.call("GET", "log/logs")["logs"] == []
+    assert cloud.ovn.nbctl("meter-list").strip() == ""
 
 
 def test_port_moved_between_hosts_twice_while_queued(

@@ -37,20 +37,11 @@ def apply(work: apply_work.Work) -> None:
         return expect_groups.rows(_logged(work, known), work.settings)
 
     def write(found: apply_work.Differences) -> None:
+        rows = wanted()
         if observe.row(work.nb, "Port_Group", name) is None:
             work.client.create_security_group(work.context, group)
-            logs.write(work, wanted())
-            return
-        for one in apply_work.touched(found, "Port_Group"):
-            column, _, key = one.column.partition(":")
-            if key:
-                work.nb.db_set("Port_Group", name, (column, {key: one.expected})).execute(
-                    check_error=True
-                )
-            else:
-                _remove_acls(work, name, one.found - one.expected)
-        rows = wanted()
-        _write_acls(work, rows, found)
+        else:
+            _write_group(work, name, rows, found)
         logs.write(work, rows)
 
     apply_work.converge(work, wanted, write)
@@ -59,6 +50,20 @@ def apply(work: apply_work.Work) -> None:
         # Rules that are made with their group have no workflows of their own.
         for rule in group["security_group_rules"]:
             work.bump_revision(rule, ovn_const.TYPE_SECURITY_GROUP_RULES)
+
+
+def _write_group(
+    work: apply_work.Work, name: str, wanted: apply_work.Rows, found: apply_work.Differences
+) -> None:
+    for one in apply_work.touched(found, "Port_Group"):
+        column, _, key = one.column.partition(":")
+        if key:
+            work.nb.db_set("Port_Group", name, (column, {key: one.expected})).execute(
+                check_error=True
+            )
+        else:
+            _remove_acls(work, name, one.found - one.expected)
+    _write_acls(work, wanted, found)
 
 
 def apply_rule(work: apply_work.Work) -> None:
