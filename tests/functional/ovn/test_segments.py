@@ -152,6 +152,10 @@ class World:
         found: dict[str, str] = row["external_ids"]
         return {key.removeprefix("neutron:provnet-"): one for key, one in found.items()}
 
+    def uuid(self, port: str) -> str:
+        """Return the uuid of the row of a localnet port."""
+        return self.neutron.ovn.nbctl("get", "Logical_Switch_Port", port, "_uuid").strip()
+
     def queued(self) -> Script:
         """Return the script for calls whose workflows wait."""
         calls = Script(self.neutron)
@@ -282,12 +286,15 @@ def test_damage_is_noticed_by_name_and_healed(world: World, segment: str, damage
         "port": f"provnet-{world.script.made[segment]['id']}",
         "switch": world.switch("grown"),
     }
+    uuid = world.uuid(names["port"])
     world.neutron.ovn.nbctl(*(word.format(**names) for word in damage.words))
     assert world.rows() != healthy, "the damage did nothing"
 
     assert damage.noticed in world.apply("network", "grown")
 
     assert world.rows() == healthy
+    # Made again, it would be cut off for a moment.
+    assert (world.uuid(names["port"]) == uuid) is (damage.noticed != LSP)
 
 
 def test_segments_that_come_and_go_while_ovn_is_away_end_right(world: World) -> None:

@@ -29,7 +29,7 @@ def column(nb: typing.Any, record: typing.Any, one: compare.Difference) -> typin
     value = plain(one.expected)
     if not key:
         # No value, for a column that may have one, is an empty set.
-        return nb.db_set(one.table, record, (name, [] if value == "" else value))
+        return nb.db_set(one.table, record, (name, [] if value in ("", None) else value))
     if value is None:
         return nb.db_remove(one.table, record, name, key, if_exists=True)
     return nb.db_set(one.table, record, (name, {key: value}))
@@ -41,4 +41,6 @@ def plain(expected: typing.Any) -> typing.Any:
         return expected.preferred or min(expected.texts)
     if isinstance(expected, compare.NotZero):
         return secrets.SystemRandom().randrange(1, 2**32)  # as the label of an ACL: 32 bits
+    if isinstance(expected, frozenset):
+        return sorted(expected)
     return expected

@@ -8,7 +8,7 @@ import typing
 from neutron.common.ovn import constants as ovn_const
 
 from networking_workflow.drivers.ovn import compare, facts, observe
-from networking_workflow.drivers.ovn.apply import qos, reached, subnets
+from networking_workflow.drivers.ovn.apply import mend, qos, reached, subnets
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
 
@@ -67,12 +67,19 @@ def _write_localnets(
     wanted: apply_work.Rows,
     found: apply_work.Differences,
 ) -> None:
-    """Make, mend and remove localnet ports: stock makes them with the switch only."""
+    """Make, mend and remove localnet ports: stock makes them with the switch only.
+
+    One that is made again cuts its segment off for a moment, so what can be mended is.
+    """
     network_id = known.network["id"]
-    differs = {one.name for one in apply_work.touched(found, "Logical_Switch_Port")}
+    differs = apply_work.touched(found, "Logical_Switch_Port")
     for row in wanted:
-        if row.name in differs:
+        of_row = [one for one in differs if one.name == row.name]
+        if any(one.column in ("", "switch") for one in of_row):
             _replace_localnet(work, known, row.name)
+        elif of_row:
+            with work.nb.transaction(check_error=True) as txn:
+                mend.columns(work.nb, txn, of_row)
     for one in apply_work.touched(found, "Logical_Switch", "localnet ports"):
         for name in one.found - one.expected:
             work.nb.delete_lswitch_port(name, expect_networks.switch_name(network_id)).execute(
