@@ -18,12 +18,13 @@ GUNICORN = (
     *("--workers", "2", "--threads", "4", "--timeout", "0"),
 )
 
-#: Options of uWSGI; the address comes with them. ``die-on-term``: SIGTERM means "reload" otherwise.
+#: Options of uWSGI; the address comes with them. SIGTERM means "reload" without the hook; with
+#: ``die-on-term`` it ends a worker in the middle of a request, and then calls no ``atexit``.
 #: It closes a connection after each answer: a client that is not told so loses its next request.
 UWSGI = (
     *("--master", "--processes", "2", "--threads", "4", "--enable-threads"),
     *("--module", "neutron.wsgi.api:application", "--lazy-apps", "--need-app"),
-    *("--die-on-term", "--worker-reload-mercy", "40", "--thunder-lock"),
+    *("--hook-master-start", "unix_signal:15 gracefully_kill_them_all", "--thunder-lock"),
     *("--add-header", "Connection: close"),
 )
 

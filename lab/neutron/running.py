@@ -43,6 +43,14 @@ class _NeutronProcess(abc.ABC):
         return self._running().pid
 
     @property
+    def exit_code(self) -> int | None:
+        """Return how it ended by itself; ``None`` while it runs.
+
+        :raises LabError: if it was not started, or was stopped by this object.
+        """
+        return self._running().exit_code
+
+    @property
     def log(self) -> str:
         """Return everything it has logged, in all its runs."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""

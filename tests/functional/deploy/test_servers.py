@@ -11,6 +11,7 @@ import pathlib
 import shlex
 import signal
 import subprocess
+import threading
 import typing
 
 import pytest
@@ -20,11 +21,12 @@ from lab import client, neutron, ovn
 from lab.databases import pool
 from lab.neutron import deployed, schema
 from networking_workflow.journal import tables
+from tests.functional.deploy import page
 from tests.waiting import wait_until
 
 PATIENCE_S = 60
 
-#: Less than the 40 s after which both servers kill a worker that does not end by itself.
+#: Less than the 40 s after which gunicorn kills a worker that does not end by itself.
 STOP_S = 35
 
 #: Program -> what it logs when its work has begun.
@@ -34,7 +36,8 @@ BESIDE = {
     "neutron-ovn-maintenance-worker": "Starting OVNClientPlacementExtension",
 }
 
-PAGE = pathlib.Path(__file__).resolve().parents[3] / "docs" / "deploy.md"
+#: Server -> what it logs when it has been told to stop.
+STOPPING = {"gunicorn": "Handling signal: term", "uwsgi": "graceful shutdown triggered"}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def profile(database_pool: pool.Pool) -> collections.abc.Iterator[neutron.Profil
             mechanism_drivers=("ovn",),
             service_plugins=("ovn-router",),
             ovn=central,
-            workflow={"lease_s": 4, "chores_s": 1, "probe_s": 0.5},
+            workflow={"conductor": "embedded", "lease_s": 4, "chores_s": 1, "probe_s": 0.5},
             options={"DEFAULT": {"rpc_workers": 1, "rpc_state_report_workers": 0}},
         )
 
@@ -103,6 +106,84 @@ def _replace_a_worker(profile: neutron.Profile, api: deployed.DeployedApi) -> No
     wait_until(lambda: in_ovn(profile, port), PATIENCE_S, "the port to be in OVN")
 
 
+class Left(typing.NamedTuple):
+    """What a server has left to do when it ends."""
+
+    network: str
+    port: str
+
+
+def name_in_ovn(profile: neutron.Profile, network_id: str) -> str:
+    assert profile.ovn is not None
+    column = "external_ids:neutron\\:network_name"
+    switch = ("Logical_Switch", f"neutron-{network_id}")
+    return profile.ovn.nbctl("--bare", "get", *switch, column).strip().strip('"')
+
+
+def states_of(profile: neutron.Profile, resource_id: str) -> list[str]:
+    table = tables.workflows.c
+    found = sa.select(table.state).where(table.resource_id == resource_id)
+    return [row.state for row in rows(profile, found.order_by(table.created_at))]
+
+
+@contextlib.contextmanager
+def waiting_request(
+    profile: neutron.Profile, api: deployed.DeployedApi, network_id: str
+) -> collections.abc.Iterator[list[client.Answer]]:
+    """Rename a network, which cannot go on before the block ends; lend where the answer comes."""
+    answers: list[client.Answer] = []
+
+    def rename() -> None:
+        with client.Client(api.url) as caller:
+            body = {"network": {"name": "after"}}
+            answers.append(caller.call("PUT", f"/networks/{network_id}", body))
+
+    asking = threading.Thread(target=rename, daemon=True)
+    with pool.engine(profile.database_url) as engine, engine.begin() as connection:
+        connection.exec_driver_sql(f"SELECT id FROM networks WHERE id = '{network_id}' FOR UPDATE")
+        asking.start()
+        waits = sa.text("SELECT 1 FROM information_schema.innodb_lock_waits")
+        wait_until(
+            lambda: rows(profile, waits),
+            PATIENCE_S,
+            "the request to wait for the row",
+            every_s=0.2,  # asked more often than every 0.1 s, InnoDB repeats its last answer
+        )
+        yield answers
+    asking.join(PATIENCE_S)
+
+
+def _stop_in_a_call(profile: neutron.Profile, api: deployed.DeployedApi) -> Left:
+    """SIGTERM while OVN does not answer a driver, and the database does not answer a request.
+
+    The request is answered; the workflow is given back, since OVN hangs for longer than the driver
+    waits.
+    """
+    assert profile.ovn is not None
+    with client.Client(api.url) as caller:
+        network, renamed = (caller.create("networks", name="before")["id"] for _ in range(2))
+        for one in (network, renamed):
+            wait_until(lambda one=one: states_of(profile, one) == ["SUCCESS"], PATIENCE_S, one)
+        workers = api.worker_pids
+        profile.ovn.pause_nb()
+        try:
+            with waiting_request(profile, api, renamed) as answers:
+                port = caller.create("ports", network_id=network)["id"]
+                wait_until(lambda: states_of(profile, port) == ["RUNNING"], PATIENCE_S, "a call")
+                os.kill(api.pid, signal.SIGTERM)
+                wait_until(lambda: STOPPING[api.server] in api.log, PATIENCE_S, "the stop to begin")
+                assert states_of(profile, port) == ["RUNNING"]
+            wait_until(lambda: api.exit_code is not None, STOP_S, lambda: f"the end:\n{api.log}")
+            assert api.exit_code == 0, api.log
+            assert [pid for pid in workers if pathlib.Path(f"/proc/{pid}").exists()] == []
+            assert [answer.status for answer in answers] == [200], api.log
+            assert living(profile, api.host) == set()  # each has signed off
+            assert states_of(profile, port) == ["RETRYING"]
+        finally:
+            profile.ovn.resume_nb()
+    return Left(renamed, port)
+
+
 @pytest.mark.parametrize("server", ["gunicorn", "uwsgi"])
 def test_two_workers_run_what_they_record_and_end_in_order(
     profile: neutron.Profile, server: str
@@ -120,10 +201,12 @@ def test_two_workers_run_what_they_record_and_end_in_order(
             wait_until(lambda: in_ovn(profile, port), PATIENCE_S, "the port to be in OVN")
 
             _replace_a_worker(profile, api)
-            workers = api.worker_pids
-            assert api.terminate(STOP_S) == 0, api.log
-            assert [pid for pid in workers if pathlib.Path(f"/proc/{pid}").exists()] == []
-            assert living(profile, api.host) == set()  # each has signed off
+            left = _stop_in_a_call(profile, api)
+        with neutron.Conductor(deployment):
+            wait_until(lambda: in_ovn(profile, left.port), PATIENCE_S, "the port to be in OVN")
+            wait_until(
+                lambda: name_in_ovn(profile, left.network) == "after", PATIENCE_S, "its new name"
+            )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +221,7 @@ def test_server_that_loads_neutron_before_it_forks_does_not_start(
         argv = [word for word in api._argv() if word != "--lazy-apps"] + words
         ended = subprocess.run(
             argv,
-            env={**api._environment(), "PYTHONPATH": str(PAGE.parents[1])},
+            env={**api._environment(), "PYTHONPATH": str(page.PAGE.parents[1])},
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
@@ -184,5 +267,11 @@ def test_no_process_beside_the_api_writes_what_is_queued(profile: neutron.Profil
 
 @pytest.mark.parametrize("options", [deployed.GUNICORN, deployed.UWSGI])
 def test_the_page_shows_the_options_that_are_tested(options: tuple[str, ...]) -> None:
-    shown = " ".join(PAGE.read_text().replace("\\\n", " ").split())
+    shown = " ".join(page.PAGE.read_text().replace("\\\n", " ").split())
     assert shlex.join(options) in shown
+
+
+def test_the_page_shows_the_configuration_that_is_tested(profile: neutron.Profile) -> None:
+    with neutron.Deployment(profile) as deployment:
+        read = page.written(deployment.config_files("one-machine"))
+    assert page.differences(page.shown("One machine"), read) == []
