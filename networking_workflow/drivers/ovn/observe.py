@@ -27,8 +27,13 @@ def read(nb: typing.Any, rows: typing.Iterable[compare.Row]) -> compare.Found:
     """Return what the copy holds at the places of ``rows``."""
     found: dict[compare.Place, Columns | None] = {}
     groups: Groups = {}
+    limits: observe_nat.QosRows | None = None
     with nb.ovsdb_connection.lock:
         for row in rows:
+            if row.table == "QoS":
+                limits = limits or observe_nat.QosRows(nb)
+                found[row.place] = observe_nat.qos_columns(nb, limits.at(row))
+                continue
             if row.table == "ACL":
                 found[row.place] = _acl(nb, row, groups)
             else:
@@ -264,7 +269,6 @@ _READERS: dict[str, typing.Callable[[typing.Any, compare.Row], Columns | None]] 
     "Meter": _meter,
     "NAT": observe_nat.nat,
     "Load_Balancer": observe_nat.load_balancer,
-    "QoS": observe_nat.qos,
     "Logical_Router": observe_l3.logical_router,
     "Logical_Router_Port": observe_l3.logical_router_port,
 }

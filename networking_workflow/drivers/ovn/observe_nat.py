@@ -57,9 +57,10 @@ class QosRows:
         self._matching: dict[tuple[str, str], list[typing.Any]] = collections.defaultdict(list)
         with nb.ovsdb_connection.lock:
             for row in nb.tables["QoS"].rows.values():
-                for key, owner_id in row.external_ids.items():
-                    self._owned[key, owner_id, row.direction].append(row)
-                self._matching[row.match, row.direction].append(row)
+                direction = refs.text(row, "direction")
+                for key, owner_id in refs.items(row, "external_ids"):
+                    self._owned[key, owner_id, direction].append(row)
+                self._matching[refs.text(row, "match"), direction].append(row)
 
     def at(self, wanted: compare.Row) -> list[typing.Any]:
         """Return the rows that are at the place of ``wanted``: by whose they are, or by match."""
@@ -128,11 +129,6 @@ def balancers_named(nb: typing.Any, name: str) -> list[typing.Any]:
     with nb.ovsdb_connection.lock:
         found = [one for one in nb.tables["Load_Balancer"].rows.values() if one.name == name]
     return sorted(found, key=lambda one: str(one.uuid))
-
-
-def qos(nb: typing.Any, wanted: compare.Row) -> Columns | None:
-    """Read a QoS row."""
-    return qos_columns(nb, QosRows(nb).at(wanted))
 
 
 def qos_columns(nb: typing.Any, found: list[typing.Any]) -> Columns | None:
