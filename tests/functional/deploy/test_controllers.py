@@ -41,7 +41,7 @@ WAITING_READS = (
     " AND id <> CONNECTION_ID()"
 )
 
-PORTS, ROUNDS = 3, 5
+PORTS, ROUNDS = 2, 4
 
 #: ``ovsdb_timeout_s``: longer than OVN is held here.
 PATIENT_S = 120
