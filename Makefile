@@ -32,7 +32,7 @@ serve:  ## Leave that cloud up and say how to use it with `openstack` (DB=sqlite
 test:  ## Run everything: linters, then all tests, with servers of their own
 	scripts/install-debian test
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TIERS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TIERS)
 
 .PHONY: test-unit
 test-unit: venv  ## Run the tests that need no server, under a minute
