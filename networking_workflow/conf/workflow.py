@@ -23,7 +23,7 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "conductor",
         default=EMBEDDED,
         choices=[
-            (EMBEDDED, "as threads of each neutron-api process; for one API worker per host"),
+            (EMBEDDED, "as threads of each worker of neutron-api, which share the work"),
             (SEPARATE, "in neutron-workflow-conductor processes of their own"),
         ],
         help="Where workflows run. With 'separate' the API only records them: start at least one "
@@ -102,8 +102,9 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         default=10,
         min=1,
         max=600,
-        help="Seconds that a conductor waits for one OVN database transaction; then the connection "
-        "is dropped, and the workflow goes on when the database answers again. It takes the place "
+        help="Seconds that a conductor waits for one OVN database transaction: half of them for "
+        "its turn, half for the answer. Then the connection is dropped, and the workflow goes on "
+        "when the database answers again. It takes the place "
         "of [ovn] ovsdb_connection_timeout in conductors, whose default holds a thread up for "
         "minutes.",
     ),
