@@ -152,10 +152,11 @@ class Journal:
         self,
         claim: workflows.Claim,
         results: Results = (),
-        applied: Bodies = {},  # noqa: B006 - never changed
+        applied: Bodies | None = None,
     ) -> None:
         """SUCCESS: SYNCED unless a newer change is pending; heals what FAILED or was HELD."""
-        self._end(claim, lambda c: settle.succeed(c, claim, results, applied, SyncState.SYNCED))
+        bodies = applied or {}
+        self._end(claim, lambda c: settle.succeed(c, claim, results, bodies, SyncState.SYNCED))
 
     def succeed_unmanaged(self, claim: workflows.Claim) -> None:
         """SUCCESS with nothing done: no driver programs such a resource, which is UNMANAGED."""

@@ -8,10 +8,10 @@ from neutron.common.ovn import constants as ovn_const
 from neutron.db.migration.models import head
 
 from networking_workflow.capture import classes
-from networking_workflow.journal import references
+from networking_workflow.journal import references, sources
 
 TABLES = head.get_metadata().tables
-KINDS = sorted(references._SOURCES)
+KINDS = sorted(sources.SOURCES)
 
 
 #: Tables of all that a column may name.
@@ -37,7 +37,7 @@ def test_every_kind_with_workflows_is_read():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_column_is_there_and_leads_to_what_it_is_said_to_name(kind):
-    source = references._SOURCES[kind]
+    source = sources.SOURCES[kind]
     assert source.table == classes.TABLE_OF[kind]
     assert source.id == classes.ITSELF[source.table].id_column
     own = TABLES[source.table].c
@@ -54,7 +54,7 @@ def test_each_column_is_there_and_leads_to_what_it_is_said_to_name(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_column_that_leads_on_leads_to_the_row_it_says(kind):
-    source = references._SOURCES[kind]
+    source = sources.SOURCES[kind]
     for through in source.through:
         columns, other = TABLES[through.table].c, TABLES[through.other].c
         assert through.table == source.table or names(columns[through.owner]) == {source.table}
@@ -67,7 +67,7 @@ def test_each_column_that_leads_on_leads_to_the_row_it_says(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_keys_cover_what_capture_takes_from_the_rows_of_a_flush(kind):
-    source = references._SOURCES[kind]
+    source = sources.SOURCES[kind]
     read = {(source.table, column, named) for column, named in source.columns.items()}
     for child in source.children:
         read.add((child.table, child.owner, kind))
@@ -91,5 +91,5 @@ def test_policy_of_a_routers_gateway_is_found_over_columns_of_neutron():
 
 
 def test_external_ports_are_those_of_neutron():
-    assert set(references.EXTERNAL_VNIC_TYPES) == set(ovn_const.EXTERNAL_PORT_TYPES)
+    assert set(sources.EXTERNAL_VNIC_TYPES) == set(ovn_const.EXTERNAL_PORT_TYPES)
     assert {"port_id", "vnic_type"} <= set(TABLES["ml2_port_bindings"].c.keys())
