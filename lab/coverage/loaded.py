@@ -22,7 +22,7 @@ from neutron_lib.plugins import constants, directory
 from neutron_lib.plugins.ml2 import api as ml2_api
 from neutron_lib.services.qos import base as qos_base
 
-from networking_workflow.capture import logs, mechanisms, qos
+from networking_workflow.capture import driver_managers, mechanisms
 
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
@@ -125,12 +125,12 @@ def calls(plugin: typing.Any) -> tuple[Call, ...]:
         for named, method in implemented(driver, ml2_api.MechanismDriver)
     ]
     found += [
-        Call(named, method, method in qos.AFTER_COMMIT)
+        Call(named, method, method in driver_managers.QosDrivers.AFTER_COMMIT)
         for driver in directory.get_plugin(constants.QOS).driver_manager._drivers
         for named, method in implemented(driver, qos_base.DriverBase)
     ]
     found += [
-        Call(named, method, method in logs.AFTER_COMMIT)
+        Call(named, method, method in driver_managers.LogDrivers.AFTER_COMMIT)
         for driver in directory.get_plugin(constants.LOG_API).driver_manager.drivers
         for named, method in implemented(driver, log_base.DriverBase)
     ]

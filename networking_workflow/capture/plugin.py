@@ -11,7 +11,7 @@ from neutron_lib.plugins import constants, directory
 from oslo_config import cfg
 from oslo_log import log
 
-from networking_workflow.capture import logs, mechanisms, qos, refusals, seams, session
+from networking_workflow.capture import driver_managers, mechanisms, refusals, seams, session
 from networking_workflow.model import errors
 
 LOG = log.getLogger(__name__)
@@ -87,12 +87,12 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):  # type: ignore[misc]  # Neutron
         qos_plugin = directory.get_plugin(constants.QOS)
         if qos_plugin is not None:
             manager = qos_plugin.driver_manager
-            manager.__class__ = qos.CapturingDriverManager
+            manager.__class__ = driver_managers.QosDrivers
             exit_on_error(lambda: refusals.refuse_qos_drivers(manager.names()))
         log_plugin = directory.get_plugin(constants.LOG_API)
         if log_plugin is not None:
             log_drivers = log_plugin.driver_manager
-            log_drivers.__class__ = logs.CapturingDriverManager
+            log_drivers.__class__ = driver_managers.LogDrivers
             exit_on_error(lambda: refusals.refuse_log_drivers(log_drivers.names()))
             exit_on_error(seams.lift_log_subscriptions)
 

@@ -3,7 +3,6 @@
 
 """Seams: they act, and they are looked at again when what they stand in for changes."""
 
-import hashlib
 import inspect
 import sqlite3
 import threading
@@ -36,13 +35,16 @@ from oslo_db.sqlalchemy import enginefacade, engines
 from sqlalchemy import orm
 from sqlalchemy.orm import unitofwork
 
-from networking_workflow.capture import logs, mechanisms, plugin, qos, refusals, seams, session
+from networking_workflow.capture import (
+    driver_managers,
+    mechanisms,
+    plugin,
+    refusals,
+    seams,
+    session,
+)
 from networking_workflow.model import errors
-
-
-def digest(thing):
-    return hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:12]
-
+from tests.unit.upstream import digest
 
 #: Source of what a seam stands in for or reaches into. A new digest: read the upstream change,
 #: adapt the seam, then write the new digest here.
@@ -453,14 +455,14 @@ class Policies:
 
 
 def test_qos_drivers_hear_of_no_change_after_the_commit():
-    manager = object.__new__(qos.CapturingDriverManager)
+    manager = object.__new__(driver_managers.QosDrivers)
     driver = Policies("OVNQosDriver")
     manager._drivers, manager.rpc_notifications_required = [driver], True
-    for name in qos.AFTER_COMMIT:
+    for name in driver_managers.QosDrivers.AFTER_COMMIT:
         manager.call(name, None, None)
     assert driver.calls == []
     manager.rpc_notifications_required = False
-    before = [f"{name}_precommit" for name in sorted(qos.AFTER_COMMIT)]
+    before = [f"{name}_precommit" for name in sorted(driver_managers.QosDrivers.AFTER_COMMIT)]
     for name in before:
         manager.call(name, None, None)
     assert driver.calls == before
@@ -469,7 +471,7 @@ def test_qos_drivers_hear_of_no_change_after_the_commit():
 
 def test_qos_plugin_has_no_call_on_drivers_that_is_not_known_here():
     after = {name for name in qos_constants.QOS_CALL_METHODS if not name.endswith("_precommit")}
-    assert after == set(qos.AFTER_COMMIT)
+    assert after == set(driver_managers.QosDrivers.AFTER_COMMIT)
 
 
 def test_logging_drivers_hear_of_no_change_after_the_commit(callbacks, monkeypatch):
@@ -485,11 +487,11 @@ def test_logging_drivers_hear_of_no_change_after_the_commit(callbacks, monkeypat
     assert len(subscriptions(callbacks)) == 3
     seams.lift_log_subscriptions()
     assert subscriptions(callbacks) == set()
-    manager.__class__ = logs.CapturingDriverManager
-    for name in logs.AFTER_COMMIT:
+    manager.__class__ = driver_managers.LogDrivers
+    for name in driver_managers.LogDrivers.AFTER_COMMIT:
         manager.call(name, None, None)
     assert driver.calls == []
-    before = sorted(set(log_constants.LOG_CALL_METHODS) - logs.AFTER_COMMIT)
+    before = sorted(set(log_constants.LOG_CALL_METHODS) - driver_managers.LogDrivers.AFTER_COMMIT)
     for name in before:
         manager.call(name, None, None)
     assert driver.calls == before
@@ -498,7 +500,9 @@ def test_logging_drivers_hear_of_no_change_after_the_commit(callbacks, monkeypat
 
 def test_logging_plugin_has_no_call_on_drivers_that_is_not_known_here():
     calls = log_constants.LOG_CALL_METHODS
-    assert {name for name in calls if not name.endswith("_precommit")} == set(logs.AFTER_COMMIT)
+    assert {name for name in calls if not name.endswith("_precommit")} == set(
+        driver_managers.LogDrivers.AFTER_COMMIT
+    )
 
 
 def test_other_router_providers_and_drivers_are_refused_by_name():

@@ -3,8 +3,6 @@
 
 """Changes to stock's driver."""
 
-import hashlib
-import inspect
 import threading
 import types
 import typing
@@ -19,6 +17,7 @@ from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import (
 from ovsdbapp.backend.ovs_idl import connection
 
 from networking_workflow.drivers.ovn import connections, reads, seams
+from tests.unit.upstream import digest
 
 #: Source of what is reached into. A new digest: read the upstream change, adapt what reaches into
 #: it, then write the new digest here.
@@ -33,8 +32,7 @@ UPSTREAM = {
 
 @pytest.mark.parametrize("upstream", UPSTREAM, ids=lambda thing: thing.__qualname__)
 def test_what_is_reached_into_is_as_it_was(upstream: typing.Any) -> None:
-    found = hashlib.sha256(inspect.getsource(upstream).encode()).hexdigest()[:12]
-    assert found == UPSTREAM[upstream]
+    assert digest(upstream) == UPSTREAM[upstream]
 
 
 class Stock:

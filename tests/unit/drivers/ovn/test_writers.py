@@ -4,7 +4,6 @@
 """``docs/ovn.md`` names every writer that upstream has, and tests that exist."""
 
 import ast
-import hashlib
 import inspect
 import pathlib
 import re
@@ -24,14 +23,11 @@ from neutron.services.ovn_l3 import plugin as ovn_l3
 from ovsdbapp.backend.ovs_idl import event as row_event
 
 from networking_workflow.drivers.ovn import seams
+from tests.unit.upstream import digest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[4]
 PAGE = (REPOSITORY / "docs" / "ovn.md").read_text()
 TESTS = REPOSITORY / "tests" / "functional" / "ovn" / "test_other_writers.py"
-
-
-def digest(thing: typing.Any) -> str:
-    return hashlib.sha256(inspect.getsource(thing).encode()).hexdigest()[:12]
 
 
 #: Source of the writers. A new digest: read what they write now, correct ``docs/ovn.md`` and what
