@@ -9,6 +9,7 @@ long the work for a port on OVN took. The clock is the machine's monotonic one, 
 processes.
 """
 
+import importlib
 import json
 import os
 import pathlib
@@ -153,7 +154,7 @@ def _main() -> None:
     if kind == "api":
         server.main(_Application)
         return
-    import neutron as _  # noqa: F401 - it chooses the backend of oslo.service
+    importlib.import_module("neutron")  # it chooses the backend of oslo.service
 
     from networking_workflow.cmd import conductor
 

@@ -84,7 +84,7 @@ class Barrier:
         self.done.set()
 
 
-class _Droppable:
+class _Droppable(ovs_idl.Idl):  # type: ignore[misc]  # python ovs has no types
     """What both IDLs have in common: waits that :meth:`drop` ends at once."""
 
     def __init__(self, *args: typing.Any, **kwargs: typing.Any) -> None:
@@ -92,19 +92,15 @@ class _Droppable:
         self.committing = False  #: a transaction is under way; set by its queue
         self._wake_read, self._wake_write = os.pipe()
         super().__init__(*args, **kwargs)
-        self._any._session.reconnect.set_backoff(*BACKOFF_MS)
-
-    @property
-    def _any(self) -> typing.Any:
-        return self
+        self._session.reconnect.set_backoff(*BACKOFF_MS)
 
     def wait(self, poll: typing.Any) -> None:
-        super().wait(poll)  # type: ignore[misc]  # an Idl's, which comes after this class
+        super().wait(poll)
         poll.fd_wait(self._wake_read, poller.POLLIN)
 
     def run(self) -> bool:
         if not self.dropped:
-            return bool(super().run())  # type: ignore[misc]  # likewise
+            return bool(super().run())
         if self.committing:
             raise ConnectionDropped("The connection was given up after a time-out.")
         return False
@@ -115,7 +111,7 @@ class _Droppable:
         os.write(self._wake_write, b"x")
 
     def close(self) -> None:
-        super().close()  # type: ignore[misc]  # likewise
+        super().close()
         os.close(self._wake_write)
         os.close(self._wake_read)
 
@@ -124,19 +120,19 @@ class _Droppable:
         """Whether the copy follows the server: connected, and its contents received."""
         return (
             not self.dropped
-            and self._any.state == ovs_idl.Idl.IDL_S_MONITORING
-            and bool(self._any._session.is_connected())
+            and self.state == ovs_idl.Idl.IDL_S_MONITORING
+            and bool(self._session.is_connected())
         )
 
     def send_barrier(self) -> Barrier:
         """Ask for a reply that comes after all updates so far; the caller holds the lock."""
         barrier = Barrier()
         operation = {"op": "comment", "comment": "barrier"}
-        request = jsonrpc.Message.create_request("transact", [self._any._db.name, operation])
-        if self._any._session.send(request):
+        request = jsonrpc.Message.create_request("transact", [self._db.name, operation])
+        if self._session.send(request):
             barrier.done.set()
         else:
-            self._any._outstanding_txns[request.id] = barrier
+            self._outstanding_txns[request.id] = barrier
         return barrier
 
 

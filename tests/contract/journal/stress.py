@@ -154,7 +154,7 @@ class Run:
                 life.dies_at = 0 if self._finishing.is_set() else 3 * born
                 life.passed = 0
                 self._conductor(journal, f"conductor-{born}", random.Random(next(self._seeds)))
-        except Exception as error:  # likewise
+        except Exception as error:  # a thread's error reaches nobody by itself
             self.troubles.append(f"conductor: {error!r}")
             raise
         finally:

@@ -70,11 +70,18 @@ def differences(of_the_page: Options, of_the_process: Options) -> list[str]:
     return found + [f"{key} is not on the page" for key in sorted(more)]
 
 
+class _Parser(configparser.RawConfigParser):
+    """Reads oslo.config's files: names as they are, no interpolation, [DEFAULT] like any other."""
+
+    def __init__(self) -> None:
+        super().__init__(delimiters=("=",), default_section="none")
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
+
+
 def _options(text: str) -> Options:
-    parser = configparser.ConfigParser(
-        interpolation=None, delimiters=("=",), default_section="none"
-    )
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names as they are
+    parser = _Parser()
     parser.read_string(text)
     return {
         (section, name): value

@@ -108,7 +108,7 @@ def _serve(pipe: typing.Any, configuration: str) -> None:
         function, arguments = pipe.recv()
         try:
             pipe.send((function(plugin, *arguments), None))
-        except Exception as error:  # noqa: BLE001  it is raised again at the other end
+        except Exception as error:  # noqa: BLE001 - it is raised again at the other end
             pipe.send((None, (type(error), error.__dict__, error.args)))
 
 

@@ -3,6 +3,8 @@
 
 """A Neutron in the test's process with a real OVN, and a conductor's loop without the conductor."""
 
+import collections.abc
+import contextlib
 import json
 import threading
 import typing
@@ -57,6 +59,23 @@ class StockNeutron(Neutron):
     """ML2/OVN as it is: every call writes to OVN itself."""
 
     core_plugin = "ml2"
+
+
+_Neutron = typing.TypeVar("_Neutron", bound=Neutron)
+_Conductor = typing.TypeVar("_Conductor", bound="Conductor")
+
+
+@contextlib.contextmanager
+def driven(
+    neutron: type[_Neutron],
+    conductor: "type[_Conductor]",
+    databases: pool.Pool,
+    ovn: lab_ovn.OvnCentral,
+) -> collections.abc.Iterator[tuple[_Neutron, _Conductor]]:
+    """Lend a Neutron on an empty SQLite database, and its conductor."""
+    made = neutron(databases.empty("sqlite", "capture", inprocess.tables_of), ovn)
+    with contextlib.closing(made), contextlib.closing(conductor(made)) as drives:
+        yield made, drives
 
 
 class Conductor:

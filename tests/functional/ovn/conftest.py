@@ -41,8 +41,5 @@ def world(
     database_pool: pool.Pool, ovn: lab_ovn.OvnCentral
 ) -> collections.abc.Iterator[routed.World]:
     """A routed cloud of stock's, for one module."""
-    running = routed.Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
-    driven = cloud.Conductor(running)
-    yield routed.World(running, driven)
-    driven.close()
-    running.close()
+    with cloud.driven(routed.Neutron, cloud.Conductor, database_pool, ovn) as (running, conductor):
+        yield routed.World(running, conductor)

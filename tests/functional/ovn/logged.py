@@ -13,10 +13,16 @@ Made = dict[str, typing.Any]
 _ACL = ("action", "direction", "match", "priority", "log", "meter", "name", "options", "severity")
 
 
-def make(neutron: cloud.Neutron, **values: typing.Any) -> str:
-    """Make a log object, and return its id."""
+def create(neutron: inprocess.Neutron, **values: typing.Any) -> Made:
+    """Make a log object, and return what the API answers."""
     body = {"project_id": inprocess.PROJECT, "resource_type": "security_group", **values}
-    return str(neutron.call("POST", "log/logs", {"log": body})["log"]["id"])
+    made: Made = neutron.call("POST", "log/logs", {"log": body})["log"]
+    return made
+
+
+def make(neutron: inprocess.Neutron, **values: typing.Any) -> str:
+    """Make a log object, and return its id."""
+    return str(create(neutron, **values)["id"])
 
 
 def enable(neutron: cloud.Neutron, log: str, enabled: bool) -> None:

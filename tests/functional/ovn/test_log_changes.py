@@ -15,7 +15,6 @@ from lab.neutron import config as lab_config
 from networking_workflow.drivers.ovn import facts_logs
 from networking_workflow.drivers.ovn.apply import logs as apply_logs
 from networking_workflow.model import errors
-from tests.functional.capture import inprocess
 from tests.functional.ovn import cloud, logged
 
 DROP_GROUP = "neutron_pg_drop"
@@ -60,11 +59,8 @@ class World:
 
 @pytest.fixture(scope="module")
 def running(database_pool: pool.Pool, ovn: lab_ovn.OvnCentral) -> collections.abc.Iterator[World]:
-    neutron = Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
-    conductor = cloud.Conductor(neutron)
-    yield World(neutron, conductor)
-    conductor.close()
-    neutron.close()
+    with cloud.driven(Neutron, cloud.Conductor, database_pool, ovn) as (neutron, conductor):
+        yield World(neutron, conductor)
 
 
 @pytest.fixture

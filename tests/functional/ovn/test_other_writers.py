@@ -37,7 +37,6 @@ from lab.databases import pool
 from lab.demo import northbound
 from lab.neutron import config as lab_config
 from networking_workflow.model import errors
-from tests.functional.capture import inprocess
 from tests.functional.ovn import cloud, noticing, routed
 from tests.waiting import wait_until
 
@@ -261,11 +260,8 @@ class World:
 @pytest.fixture(scope="module")
 def world(database_pool: pool.Pool, ovn: lab_ovn.OvnCentral) -> collections.abc.Iterator[World]:
     ovn.add_chassis("ch2", "cmp2")
-    running = Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
-    conductor = Conductor(running)
-    yield World(running, conductor)
-    conductor.close()
-    running.close()
+    with cloud.driven(Neutron, Conductor, database_pool, ovn) as (running, conductor):
+        yield World(running, conductor)
 
 
 @contextlib.contextmanager

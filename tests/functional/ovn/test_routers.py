@@ -12,7 +12,6 @@ from oslo_config import cfg
 from lab import ovn as lab_ovn
 from lab.databases import pool
 from networking_workflow.model import errors
-from tests.functional.capture import inprocess
 from tests.functional.ovn import cloud, routed
 
 Damage = typing.Callable[[routed.World], None]
@@ -22,14 +21,11 @@ Damage = typing.Callable[[routed.World], None]
 def world(
     database_pool: pool.Pool, ovn: lab_ovn.OvnCentral
 ) -> collections.abc.Iterator[routed.World]:
-    running = routed.Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
-    conductor = cloud.Conductor(running)
-    made = routed.World(running, conductor)
-    route = {"destination": "192.0.2.0/24", "nexthop": "10.1.0.9"}
-    running.update("router", made.router, routes=[route])
-    yield made
-    conductor.close()
-    running.close()
+    with cloud.driven(routed.Neutron, cloud.Conductor, database_pool, ovn) as (running, conductor):
+        made = routed.World(running, conductor)
+        route = {"destination": "192.0.2.0/24", "nexthop": "10.1.0.9"}
+        running.update("router", made.router, routes=[route])
+        yield made
 
 
 @pytest.fixture(scope="module")

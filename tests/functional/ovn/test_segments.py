@@ -205,14 +205,11 @@ def world(
     database_pool: pool.Pool,
     ovn: lab_ovn.OvnCentral,
 ) -> collections.abc.Iterator[World]:
-    neutron = Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
-    conductor = cloud.Conductor(neutron)
-    calls = Script(neutron, after=conductor.drain)
-    calls.run()
-    made = northbound.normalised(ovn, calls.names(), revisions=False)
-    yield World(neutron, conductor, calls, made)
-    conductor.close()
-    neutron.close()
+    with cloud.driven(Neutron, cloud.Conductor, database_pool, ovn) as (neutron, conductor):
+        calls = Script(neutron, after=conductor.drain)
+        calls.run()
+        made = northbound.normalised(ovn, calls.names(), revisions=False)
+        yield World(neutron, conductor, calls, made)
 
 
 def test_same_rows_as_stock(world: World, as_stock: list[str]) -> None:

@@ -13,7 +13,6 @@ from lab import ovn as lab_ovn
 from lab.databases import pool
 from lab.neutron import config as lab_config
 from networking_workflow.model import errors
-from tests.functional.capture import inprocess
 from tests.functional.ovn import cloud, routed
 
 
@@ -54,11 +53,8 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(database_pool: pool.Pool, ovn: lab_ovn.OvnCentral) -> collections.abc.Iterator[World]:
-    running = Neutron(database_pool.empty("sqlite", "capture", inprocess.tables_of), ovn)
-    conductor = cloud.Conductor(running)
-    yield World(running, conductor)
-    conductor.close()
-    running.close()
+    with cloud.driven(Neutron, cloud.Conductor, database_pool, ovn) as (running, conductor):
+        yield World(running, conductor)
 
 
 def test_nothing_is_written_where_stock_has_made_a_trunk(world: World) -> None:

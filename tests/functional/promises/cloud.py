@@ -276,7 +276,7 @@ def at_once(*calls: typing.Callable[[], object]) -> None:
     def make(call: typing.Callable[[], object]) -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001  it is raised again below
+        except Exception as error:  # noqa: BLE001 - it is raised again below
             failures.append(error)
 
     threads = [threading.Thread(target=make, args=(call,), daemon=True) for call in calls]

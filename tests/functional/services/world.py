@@ -8,7 +8,7 @@ import functools
 import typing
 
 from tests.functional.capture import inprocess
-from tests.functional.ovn import cloud
+from tests.functional.ovn import cloud, logged
 
 Made = dict[str, typing.Any]
 
@@ -157,9 +157,7 @@ class World:
         return self.add_log(resource_id=self.group["id"])
 
     def add_log(self, **values: typing.Any) -> Made:
-        body = {"project_id": inprocess.PROJECT, "resource_type": "security_group", **values}
-        made: Made = self.neutron.call("POST", "log/logs", {"log": body})
-        return made["log"]
+        return logged.create(self.neutron, **values)
 
     def first_segment(self) -> Made:
         """Return the segment that ``physical`` was created with, while it is the only one."""
