@@ -6,6 +6,9 @@
 Only unix sockets of our own are used; the machine's OVN, if it has one, is not touched.
 """
 
+import collections.abc
+import contextlib
+import json
 import pathlib
 import subprocess
 import typing
@@ -17,6 +20,23 @@ SCHEMAS = pathlib.Path("/usr/share/ovn")
 
 #: A chassis is alive while its nb_cfg is at most one behind the northbound's; this never is.
 ALWAYS_ALIVE_NB_CFG = 1_000_000_000
+
+
+class Watched:
+    """What a server has told of a table: one list of changed rows a transaction, the first one all.
+
+    A row is its uuid, what happened (``initial``, ``insert``, ``delete``, ``old``, ``new``), and
+    the columns. A server that is ahead of its reader may tell several transactions as one.
+    """
+
+    def __init__(self, log: pathlib.Path) -> None:
+        self._log = log
+
+    @property
+    def transactions(self) -> list[list[list[typing.Any]]]:
+        """Return what has come so far."""
+        complete, _, _ = self._log.read_text().rpartition("\n")
+        return [json.loads(line)["data"] for line in complete.splitlines()]
 
 
 class OvnCentral:
@@ -148,6 +168,26 @@ class OvnCentral:
         :raises LabError: if the southbound does not have the port yet.
         """
         self.sbctl("lsp-bind", port_id, chassis)
+
+    @contextlib.contextmanager
+    def watched(self, table: str, *columns: str) -> collections.abc.Iterator["Watched"]:
+        """Lend what the northbound's server tells of a table from now on."""
+        log = self.folder.path / f"changes-of-{table}"
+        watching = processes.Process(
+            "ovsdb-client",
+            [
+                processes.find_program("ovsdb-client", package="openvswitch-common"),
+                *("--format=json", "monitor", self.nb_connection, "OVN_Northbound"),
+                *(table, ",".join(columns)),
+            ],
+            folder=self.folder,
+            log=log,
+        )
+        try:
+            watching.wait_ready(lambda: log.stat().st_size > 0, START_DEADLINE_S)
+            yield Watched(log)
+        finally:
+            watching.kill()
 
     def _connection(self, database: str) -> str:
         return f"unix:{self.folder.path / f'ovn{database}.sock'}"

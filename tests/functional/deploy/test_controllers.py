@@ -10,9 +10,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import functools
-import json
 import os
-import pathlib
 import signal
 import threading
 
@@ -20,7 +18,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from lab import client, databases, neutron, ovn, processes
+from lab import client, databases, neutron, ovn
 from lab.databases import galera, pool
 from lab.demo import compare, northbound
 from lab.neutron import deployed, schema
@@ -234,34 +232,11 @@ def test_a_request_waits_until_its_node_has_what_another_one_has_committed(
     assert [answer.status for answer in answers] == [200]
 
 
-@contextlib.contextmanager
-def port_names(controllers: Controllers) -> collections.abc.Iterator[pathlib.Path]:
-    """Lend the file to which OVN's server writes every change of a switch port."""
-    folder = controllers.ovn.folder
-    log = folder.path / "changes"
-    watching = processes.Process(
-        "ovsdb-client",
-        [
-            processes.find_program("ovsdb-client", package="openvswitch-common"),
-            *("--format=json", "monitor", controllers.ovn.nb_connection, "OVN_Northbound"),
-            *("Logical_Switch_Port", "name,external_ids"),
-        ],
-        folder=folder,
-        log=log,
-    )
-    try:
-        watching.wait_ready(lambda: log.stat().st_size > 0, clouds.PATIENCE_S)
-        yield log
-    finally:
-        watching.kill()
-
-
-def names_of(port_id: str, log: pathlib.Path) -> list[str]:
+def names_of(port_id: str, watched: ovn.Watched) -> list[str]:
     """Return the names that a port has had in OVN, in order."""
     names: list[str] = []
-    complete, _, _ = log.read_text().rpartition("\n")
-    for line in complete.splitlines():
-        for _, action, name, external_ids, *_ in json.loads(line)["data"]:
+    for rows in watched.transactions:
+        for _, action, name, external_ids, *_ in rows:
             if action in ("initial", "insert", "new") and name == port_id:
                 said = dict(external_ids[1])["neutron:port_name"]
                 names += [said] if names[-1:] != [said] else []
@@ -285,18 +260,18 @@ def test_changes_through_all_three_reach_ovn_in_the_order_of_their_commits(
                 said = caller.update("ports", port, name=f"{number} at {at}")
                 committed[port][said["revision_number"]] = said["name"]
 
-    with port_names(controllers) as log:
+    with controllers.ovn.watched("Logical_Switch_Port", "name", "external_ids") as watched:
         clouds.at_once(*(functools.partial(rename, at) for at in range(3)))
         controllers.cloud.settles()
         for port in ports:
             changes = [name for _, name in sorted(committed[port].items())]
             assert len(changes) == 3 * ROUNDS
             wait_until(
-                lambda port=port, last=changes[-1]: names_of(port, log)[-1:] == [last],
+                lambda port=port, last=changes[-1]: names_of(port, watched)[-1:] == [last],
                 clouds.PATIENCE_S,
-                lambda port=port: f"the last name of {port}; it had {names_of(port, log)}",
+                lambda port=port: f"the last name of {port}; it had {names_of(port, watched)}",
             )
-            seen, left = names_of(port, log), iter(["new", *changes])
+            seen, left = names_of(port, watched), iter(["new", *changes])
             assert len(seen) > 2
             assert all(name in left for name in seen)
 

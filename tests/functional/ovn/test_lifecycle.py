@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from networking_workflow.model import errors
 from tests.functional.capture import inprocess
 from tests.functional.ovn import cloud, northbound, script
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -206,6 +207,24 @@ def test_security_group(
     for one in (group, *group["security_group_rules"]):
         assert revision(neutron, one["id"]) is None
     conductor.apply("security_group", group["id"], "delete")
+
+
+def test_no_half_of_a_group_that_becomes_stateless_is_stateful(
+    neutron: cloud.Neutron, conductor: cloud.Conductor, group: typing.Any
+) -> None:
+    neutron.update("security_group", group["id"], stateful=False)
+    with neutron.ovn.watched("ACL", "action") as watched:
+        conductor.drain()
+
+        def stateless() -> list[int]:
+            changed = [[one[1:] for one in rows] for rows in watched.transactions]
+            return [counted for one in changed if (counted := one.count(_STATELESS))]
+
+        wait_until(lambda: sum(stateless()) == 2, 20.0, "both ACLs to be stateless")
+        assert stateless() == [2]
+
+
+_STATELESS = ["new", "allow-stateless"]
 
 
 def test_rule(neutron: cloud.Neutron, conductor: cloud.Conductor, group: typing.Any) -> None:

@@ -11,6 +11,7 @@ What of the ACLs is logged is written with them, after log objects as they are t
 together with the workflows of those is said in ``apply.logs``.
 """
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -176,33 +177,34 @@ def _write_acls(
         for one in apply_work.touched(found, "ACL")
         if one.column.partition(":")[0] not in expect_logs.COLUMNS
     }
-    for row in wanted:
-        if row.name in differs and "external_ids" in row.columns:
-            _replace_acl(work, row)
+    replaced = [row for row in wanted if row.name in differs and "external_ids" in row.columns]
+    if replaced:
+        group = work.nb.lookup("Port_Group", replaced[0].name.split(" ")[0])
+        there = observe.acls_by_name(group)
+        # Together: of a group that becomes stateless no half of the ACLs is still stateful.
+        with work.nb.transaction(check_error=True) as txn:
+            for row in replaced:
+                for command in _replacement(work.nb, row, there.get(row.name, [])):
+                    txn.add(command)
     for one in apply_work.touched(found, "ACL", "other acls of the rule"):
         _remove_acls(work, one.name.split(" ")[0], one.found)
 
 
-def _replace_acl(work: apply_work.Work, row: compare.Row) -> None:
+def _replacement(
+    nb: typing.Any, row: compare.Row, there: list[typing.Any]
+) -> collections.abc.Iterator[typing.Any]:
+    """Yield the commands that leave one ACL as it should be; ``there``: it and its copies."""
     group_name, direction, priority, match = row.name.split(" ", 3)
     rule_id = min(row.columns["external_ids"].wanted[_RULE_ID].texts)
-    there = observe.acls(work.nb.lookup("Port_Group", group_name), row.name)
     action = row.columns["action"]
-    with work.nb.transaction(check_error=True) as txn:
-        if there:
-            kept = observe.in_use(there)
-            txn.add(
-                work.nb.db_set(
-                    "ACL", kept.uuid, ("action", action), ("external_ids", {_RULE_ID: rule_id})
-                )
-            )
-            for copy in there:
-                if copy.uuid != kept.uuid:
-                    txn.add(work.nb.db_remove("Port_Group", group_name, "acls", copy.uuid))
-        else:
-            columns = {_RULE_ID: rule_id}
-            txn.add(
-                work.nb.pg_acl_add(
-                    group_name, direction, int(priority), match, action, may_exist=True, **columns
-                )
-            )
+    if not there:
+        columns = {_RULE_ID: rule_id}
+        yield nb.pg_acl_add(
+            group_name, direction, int(priority), match, action, may_exist=True, **columns
+        )
+        return
+    kept = observe.in_use(there)
+    yield nb.db_set("ACL", kept.uuid, ("action", action), ("external_ids", {_RULE_ID: rule_id}))
+    for copy in there:
+        if copy.uuid != kept.uuid:
+            yield nb.db_remove("Port_Group", group_name, "acls", copy.uuid)
