@@ -161,6 +161,8 @@ class Run:
             self._interrupted(log, cancelled=interruption.cancelled)
         else:
             self._settle(log)
+        if self._children:
+            self._tools.hint(self._children)
 
     def check(self) -> None:
         """Return if a driver may be called now (``plan.flows.Caller``).
@@ -265,11 +267,6 @@ class Run:
     # -- settle ----------------------------------------------------------------------------------
 
     def _settle(self, log: flows.StepLog) -> None:
-        self._settle_by(log)
-        if self._children:
-            self._tools.hint(self._children)
-
-    def _settle_by(self, log: flows.StepLog) -> None:
         decision = outcomes.decide(log.outcomes, left=self._left)
         last = log.unwritten
         if decision.error is None:

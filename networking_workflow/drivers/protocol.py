@@ -13,11 +13,14 @@ import typing
 
 from networking_workflow.model import errors, states, workflows
 
-#: Opens updates of resources, given as ``(resource type, resource id)``.
-FanOut = typing.Callable[[typing.Iterable[tuple[str, str]]], None]
+#: ``(resource type, resource id)``
+Reached = tuple[str, str]
+
+#: Opens updates of resources.
+FanOut = typing.Callable[[typing.Iterable[Reached]], None]
 
 
-def _no_conductor(reached: typing.Iterable[tuple[str, str]]) -> None:
+def _no_conductor(reached: typing.Iterable[Reached]) -> None:
     """Stand in for a conductor where there is none.
 
     :raises WorkflowError: if anything is reached: it must not be lost in silence.

@@ -16,7 +16,7 @@ from neutron_lib import constants
 from neutron_lib.plugins import constants as plugin_constants
 from neutron_lib.plugins import directory
 
-from networking_workflow.drivers.ovn import facts
+from networking_workflow.drivers.ovn import facts, facts_l3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +34,6 @@ class FloatingIp:
     port_up: bool = False
     gateway_scheduled: bool = False
     balanced: bool = False  #: a member of a load balancer of OVN's
-
-
-def l3_plugin() -> typing.Any:
-    """Return the L3 plugin; None if there is none."""
-    return directory.get_plugin(plugin_constants.L3)
 
 
 def forwarding_plugin() -> typing.Any:
@@ -59,7 +54,7 @@ def read_floatingip(
 
     :raises FloatingIPNotFound: if its row is gone.
     """
-    l3 = l3_plugin()
+    l3 = facts_l3.l3_plugin()
     floatingip = l3.get_floatingip(context, floatingip_id)
     router = None
     if floatingip["router_id"]:

@@ -33,8 +33,7 @@ def read(nb: typing.Any, rows: typing.Iterable[compare.Row]) -> compare.Found:
             if row.table == "QoS":
                 limits = limits or observe_nat.QosRows(nb)
                 found[row.place] = observe_nat.qos_columns(nb, limits.at(row))
-                continue
-            if row.table == "ACL":
+            elif row.table == "ACL":
                 found[row.place] = _acl(nb, row, groups)
             else:
                 found[row.place] = _READERS[row.table](nb, row)

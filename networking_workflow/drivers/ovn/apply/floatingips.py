@@ -15,7 +15,7 @@ from neutron.common.ovn import constants as ovn_const
 from neutron.common.ovn import utils as ovn_utils
 from neutron_lib import constants
 
-from networking_workflow.drivers.ovn import compare, facts_nat, observe, observe_nat
+from networking_workflow.drivers.ovn import compare, facts_l3, facts_nat, observe, observe_nat
 from networking_workflow.drivers.ovn.apply import load_balancers, mend, qos
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import floatingips as expect_floatingips
@@ -60,7 +60,7 @@ def require_row(work: apply_work.Work) -> None:
 
     :raises FloatingIPNotFound: otherwise.
     """
-    facts_nat.l3_plugin().get_floatingip(work.context, work.target.resource_id)
+    facts_l3.l3_plugin().get_floatingip(work.context, work.target.resource_id)
 
 
 def remove(work: apply_work.Work, floatingip_id: str) -> None:
@@ -72,7 +72,7 @@ def remove(work: apply_work.Work, floatingip_id: str) -> None:
     address = deleted.get("floating_ip_address")
     if address:
         ports |= observe_nat.ports_with_address(work.nb, address)
-    addresses = facts_nat.addresses_of(facts_nat.l3_plugin(), work.context, ports)
+    addresses = facts_nat.addresses_of(facts_l3.l3_plugin(), work.context, ports)
     rows = (
         compare.Row(table=_NAT, name=floatingip_id, columns={}, absent=True),
         *expect_floatingips.ports(addresses),
@@ -210,5 +210,5 @@ def _tell_neutron(work: apply_work.Work, known: facts_nat.FloatingIp) -> bool:
         status = constants.FLOATINGIP_STATUS_ACTIVE
     if floatingip["status"] == status:
         return False
-    facts_nat.l3_plugin().update_floatingip_status(work.context, floatingip["id"], status)
+    facts_l3.l3_plugin().update_floatingip_status(work.context, floatingip["id"], status)
     return True

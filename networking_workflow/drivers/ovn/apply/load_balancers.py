@@ -5,7 +5,7 @@
 
 import typing
 
-from networking_workflow.drivers.ovn import compare, facts_nat, observe_nat
+from networking_workflow.drivers.ovn import compare, facts_l3, facts_nat, observe_nat
 from networking_workflow.drivers.ovn.apply import mend
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import port_forwardings as expect_forwardings
@@ -30,7 +30,7 @@ def follow_interfaces(work: apply_work.Work, router_id: str) -> None:
     if facts_nat.forwarding_plugin() is None:
         return
     filters = {"router_id": [router_id]}
-    for one in facts_nat.l3_plugin().get_floatingips(work.context, filters=filters):
+    for one in facts_l3.l3_plugin().get_floatingips(work.context, filters=filters):
         if one["port_id"]:
             continue
         known = facts_nat.read_floatingip(

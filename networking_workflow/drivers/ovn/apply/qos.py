@@ -16,6 +16,7 @@ from neutron.common.ovn import utils as ovn_utils
 from neutron.objects.qos import binding as qos_binding
 from neutron.objects.qos import policy as qos_policy
 
+from networking_workflow.drivers import protocol
 from networking_workflow.drivers.ovn import (
     compare,
     facts,
@@ -36,9 +37,6 @@ _NO_OPTIONS = dict.fromkeys(sorted(expect_ports.QOS_OPTIONS))
 #: Ports that are read at once.
 _CHUNK = 100
 
-#: ``(resource type, resource id)``
-Reached = tuple[str, str]
-
 
 def apply(work: apply_work.Work) -> None:
     """Open workflows of all that the policy's rules are not right for in OVN.
@@ -46,17 +44,12 @@ def apply(work: apply_work.Work) -> None:
     What OVN does not have yet gets them with its own apply.
     """
     policy = qos_policy.QosPolicy.get_policy_obj(work.context, work.target.resource_id)
-    l3 = facts_nat.l3_plugin()
-    bound = {"id": list(policy.get_bound_floatingips())}
-    networks = {"floating_network_id": list(policy.get_bound_networks())}
     work.target.fan_out(
         itertools.chain(
             _ports(work, policy.get_bound_ports()),
-            *(_ports(work, _on_switch(work, one)) for one in policy.get_bound_networks()),
-            _floatingips(work, l3, bound),
-            _floatingips(work, l3, networks),
+            _floatingips(work, policy.get_bound_floatingips()),
             _gateways(work, policy.get_bound_routers()),
-            *(_gateways(work, _behind(work, one)) for one in policy.get_bound_networks()),
+            *(_of_network(work, one, has_policy=True) for one in policy.get_bound_networks()),
         )
     )
 
@@ -73,17 +66,27 @@ def require_row(work: apply_work.Work) -> None:
     qos_policy.QosPolicy.get_policy_obj(work.context, work.target.resource_id)
 
 
-def of_network(work: apply_work.Work, network: facts.Dict) -> collections.abc.Iterator[Reached]:
+def of_network(
+    work: apply_work.Work, network: facts.Dict
+) -> collections.abc.Iterator[protocol.Reached]:
     """Yield what the network's policy, or the lack of one, is not right for in OVN."""
-    if "qos_policy_id" not in network:
-        return
-    network_id = network["id"]
+    if "qos_policy_id" in network:
+        yield from _of_network(work, network["id"], has_policy=bool(network["qos_policy_id"]))
+
+
+def _of_network(
+    work: apply_work.Work, network_id: str, *, has_policy: bool
+) -> collections.abc.Iterator[protocol.Reached]:
     ports = _on_switch(work, network_id)
-    if not network["qos_policy_id"]:  # what still has rules is all that can have wrong ones
-        ports &= _limited(work, ports)
+    addresses = _floating_on(work, network_id)
+    routers = _behind(work, network_id)
+    if not has_policy:  # what still has rules is all that can have wrong ones
+        owners = observe_nat.QosRows(work.nb).owners
+        ports &= owners | _rated(work, ports)
+        addresses, routers = addresses & owners, routers & owners
     yield from _ports(work, ports)
-    yield from _floatingips(work, facts_nat.l3_plugin(), {"floating_network_id": [network_id]})
-    yield from _gateways(work, _behind(work, network_id))
+    yield from _floatingips(work, addresses)
+    yield from _gateways(work, routers)
 
 
 def write(work: apply_work.Work, wanted: apply_work.Rows) -> None:
@@ -144,28 +147,37 @@ def _on_switch(work: apply_work.Work, network_id: str) -> frozenset[str]:
     return frozenset(str(one.name) for one in switch.ports) if switch is not None else frozenset()
 
 
-def _behind(work: apply_work.Work, network_id: str) -> list[str]:
-    """Return the routers whose gateways are on a network and have its policy."""
+def _floating_on(work: apply_work.Work, network_id: str) -> frozenset[str]:
+    """Return the ids of a network's floating IPs."""
+    l3 = facts_l3.l3_plugin()
+    if l3 is None:
+        return frozenset()
+    filters = {"floating_network_id": [network_id]}
+    found = l3.get_floatingips(work.context, filters=filters, fields=["id"])
+    return frozenset(one["id"] for one in found)
+
+
+def _behind(work: apply_work.Work, network_id: str) -> frozenset[str]:
+    """Return the routers whose gateways are on a network and have no policy of their own."""
     found = qos_binding.QosPolicyRouterGatewayIPBinding.get_routers_by_network_id(
         work.context.elevated(), network_id
     )
-    return [str(router.id) for router in found]
+    return frozenset(str(router.id) for router in found)
 
 
-def _limited(work: apply_work.Work, ports: frozenset[str]) -> frozenset[str]:
-    """Return which of these ports have rows or rates of a policy in OVN."""
-    rated = (
+def _rated(work: apply_work.Work, ports: frozenset[str]) -> frozenset[str]:
+    """Return which of these ports have rates of a policy in their own rows in OVN."""
+    return frozenset(
         port
         for port in ports
         if (row := observe.row(work.nb, _LSP, port)) is not None
         and expect_ports.QOS_OPTIONS & row.options.keys()
     )
-    return (observe_nat.QosRows(work.nb).owners & ports) | frozenset(rated)
 
 
 def _ports(
     work: apply_work.Work, ids: collections.abc.Iterable[str]
-) -> collections.abc.Iterator[Reached]:
+) -> collections.abc.Iterator[protocol.Reached]:
     """Yield those of these ports whose rows or rates are not as their policies say."""
     there = observe_nat.QosRows(work.nb)
     networks: dict[str, facts.Dict] = {}
@@ -212,24 +224,22 @@ def _found(
 
 
 def _floatingips(
-    work: apply_work.Work, l3: typing.Any, filters: dict[str, list[str]]
-) -> collections.abc.Iterator[Reached]:
+    work: apply_work.Work, ids: collections.abc.Iterable[str]
+) -> collections.abc.Iterator[protocol.Reached]:
     """Yield those of these floating IPs whose rows are not as their policies say."""
-    if l3 is None or not all(filters.values()):
-        return
     there = observe_nat.QosRows(work.nb)
-    for floatingip in l3.get_floatingips(work.context, filters=filters):
+    for floatingip_id in sorted(ids):
         known = facts_nat.read_floatingip(
-            work.plugin, work.context, floatingip["id"], named_by=lambda _address: ()
+            work.plugin, work.context, floatingip_id, named_by=lambda _address: ()
         )
         wanted = expect_qos.floatingip_rows(known, work.settings)
         if compare.differences(wanted, _found(work, there, wanted)):
-            yield "floatingip", floatingip["id"]
+            yield "floatingip", floatingip_id
 
 
 def _gateways(
     work: apply_work.Work, router_ids: collections.abc.Iterable[str]
-) -> collections.abc.Iterator[Reached]:
+) -> collections.abc.Iterator[protocol.Reached]:
     """Yield those of these routers whose gateways' rows are not as their policies say."""
     there = observe_nat.QosRows(work.nb)
     for router_id in sorted(router_ids):

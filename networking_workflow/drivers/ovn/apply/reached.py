@@ -13,19 +13,19 @@ from neutron.common.ovn import constants as ovn_const
 from neutron_lib import constants
 from neutron_lib.api.definitions import external_net
 
+from networking_workflow.drivers import protocol
 from networking_workflow.drivers.ovn import facts, observe, observe_l3
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import networks as expect_networks
 from networking_workflow.drivers.ovn.expect import routers as expect_routers
 
-#: ``(resource type, resource id)``
-Reached = tuple[str, str]
-
 _GATEWAY = constants.DEVICE_OWNER_ROUTER_GW
 _MTU = ovn_const.OVN_NETWORK_MTU_EXT_ID_KEY
 
 
-def by_mtu(work: apply_work.Work, network: facts.Dict) -> collections.abc.Iterator[Reached]:
+def by_mtu(
+    work: apply_work.Work, network: facts.Dict
+) -> collections.abc.Iterator[protocol.Reached]:
     """Yield routers and interfaces on a network, and ports that OVN tells its MTU for.
 
     A gateway's MTU is the smallest of all networks of its router.
@@ -37,7 +37,9 @@ def by_mtu(work: apply_work.Work, network: facts.Dict) -> collections.abc.Iterat
             yield "port", str(port.name)
 
 
-def by_type(work: apply_work.Work, network: facts.Dict) -> collections.abc.Iterator[Reached]:
+def by_type(
+    work: apply_work.Work, network: facts.Dict
+) -> collections.abc.Iterator[protocol.Reached]:
     """Yield routers and interfaces on a network: where they are routed depends on its type."""
     routed = [_GATEWAY, *sorted(constants.ROUTER_INTERFACE_OWNERS)]
     filters = {"network_id": [network["id"]], "device_owner": routed}
@@ -49,7 +51,9 @@ def by_type(work: apply_work.Work, network: facts.Dict) -> collections.abc.Itera
             yield "router_interface", port["id"]
 
 
-def by_gateway(work: apply_work.Work, known: facts.Subnet) -> collections.abc.Iterator[Reached]:
+def by_gateway(
+    work: apply_work.Work, known: facts.Subnet
+) -> collections.abc.Iterator[protocol.Reached]:
     """Yield the routers whose default route is not over the external subnet's gateway."""
     subnet = known.subnet
     if not known.network.get(external_net.EXTERNAL):
