@@ -108,7 +108,8 @@ def _new_nodes(durable: bool, options: list[str]) -> list[mariadb.Node]:
             options=[
                 "--wsrep-on=ON",
                 f"--wsrep-provider={PROVIDER}",
-                "--wsrep-cluster-name=lab",
+                # Of its own: on a port that another cluster has left, no two may grow together.
+                f"--wsrep-cluster-name=lab-{groups[0]}",
                 "--wsrep-cluster-address="
                 + "gcomm://"
                 + ",".join(f"127.0.0.1:{port}" for port in groups),

@@ -110,12 +110,7 @@ class Run:
         engine = self.world.api(number % len(self.world.database.urls))
         try:
             while self.recorded < self.size and not self._done.is_set():
-                try:
-                    self._transaction(engine, rng)
-                except sa.exc.DBAPIError as error:
-                    if not retries.is_conflict(error):
-                        raise
-                    self.count("conflicts")
+                self._transaction(engine, rng)
         except Exception as error:  # a thread's error reaches nobody by itself
             self.troubles.append(f"API: {error!r}")
             raise
@@ -124,15 +119,25 @@ class Run:
         new = [_change(rng) for _ in range(rng.choice((1, 1, 2, 4, 8)))]
         for _ in new:
             self._ahead.acquire(timeout=1.0)
-        with engine.connect() as connection:
-            versions = _write_rows(connection, new)
-            records.record(connection, places(new, versions))
-            if rng.random() < 0.03:
-                connection.rollback()
-                self.count("rolled_back")
-                return
-            connection.commit()
-        self.count("recorded", len(new))
+        self._record(engine, new, rolls_back=rng.random() < 0.03)
+
+    def _record(
+        self, engine: sa.Engine, new: list[workflows.NewWorkflow], *, rolls_back: bool = False
+    ) -> None:
+        try:
+            with engine.connect() as connection:
+                versions = _write_rows(connection, new)
+                records.record(connection, places(new, versions))
+                if rolls_back:
+                    connection.rollback()
+                    self.count("rolled_back")
+                    return
+                connection.commit()
+            self.count("recorded", len(new))
+        except sa.exc.DBAPIError as error:
+            if not retries.is_conflict(error):
+                raise
+            self.count("conflicts")
 
     # Conductors
 
@@ -217,6 +222,18 @@ class Run:
                     self.count("retried")
                 except errors.IllegalMove:
                     pass  # superseded meanwhile, or another's operator was faster
+        if self._finishing.is_set():
+            self._change_what_was_cancelled()
+
+    def _change_what_was_cancelled(self) -> None:
+        """Be the operator of a resource whose last change was CANCELLED: others are HELD for it."""
+        table = tables.resource_sync.c
+        cancelled = failures.FailureCode.CANCELLED
+        resources = sa.select(table.resource_type, table.resource_id)
+        held = resources.where(table.sync_error == cancelled, table.held > 0)
+        for row in self.world.observe(held):
+            name = f"{row.resource_type}/{row.resource_id}"
+            self._record(self.world.api(0), [world.change(name)])
 
 
 @dataclasses.dataclass

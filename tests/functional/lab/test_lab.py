@@ -86,21 +86,23 @@ def test_committed_rows_outlive_restart_and_kill_and_nothing_outlives_close(kind
 def test_first_galera_node_goes_on_when_the_second_is_killed_and_joins_again() -> None:
     with databases.Galera() as cluster:
         first, second = cluster.create_database("journal")
-        execute(first, "CREATE TABLE t (a INTEGER PRIMARY KEY)")
+        execute(first, "CREATE TABLE t (a INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+        # Killed while it creates the table, MariaDB 10.11 undoes that when it starts again: by its
+        # old ddl_recovery.log, in the data that the other node has sent it meanwhile.
+        wait_until(lambda: _has(second, [1]), 60, "the second node to have the table")
         cluster.nodes[1].kill()
         wait_until(
             lambda: galera.is_ready(cluster.nodes[0], 1), 60, "the first node to go on by itself"
         )
-        execute(first, "INSERT INTO t VALUES (1)")
+        execute(first, "INSERT INTO t VALUES (2)")
         cluster.start_node(1)
         # It takes connections before it has applied what it missed.
-        wait_until(lambda: _has_come(second), 60, "the second node to have what it missed")
-        assert rows(second) == [1]
+        wait_until(lambda: _has(second, [1, 2]), 60, "the second node to have what it missed")
 
 
-def _has_come(url: str) -> bool:
+def _has(url: str, expected: list[int]) -> bool:
     try:
-        return rows(url) != []
+        return rows(url) == expected
     except sa.exc.ProgrammingError:  # not even the table
         return False
 
