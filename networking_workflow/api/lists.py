@@ -4,11 +4,16 @@
 """Rows of the journal for one request: its project's, filtered, sorted, a page at a time."""
 
 import dataclasses
+import datetime
 import typing
 
+from neutron_lib import exceptions as n_exc
 from neutron_lib.db import model_query
 from neutron_lib.db import utils as db_utils
+from oslo_utils import timeutils
 from sqlalchemy import exc as sa_exc
+
+from networking_workflow.api import models
 
 Filters = dict[str, list[typing.Any]]
 Sorts = list[tuple[str, bool]]
@@ -48,9 +53,45 @@ def rows(
     return list(found)
 
 
+def count(context: typing.Any, model: type[typing.Any], filters: Filters) -> int:
+    """Return how many rows the request may see that ``filters`` find."""
+    query = model_query.get_collection_query(context, model, filters=filters)
+    return int(query.count())
+
+
 def row(context: typing.Any, model: type[typing.Any], row_id: str) -> typing.Any:
     """Return one row that the request may see, or ``None``."""
     try:
         return model_query.get_by_id(context, model, row_id)
     except sa_exc.NoResultFound:
         return None
+
+
+def moment(text: str) -> datetime.datetime:
+    """Return the time of a filter's value, in UTC without zone, as the journal writes it.
+
+    :raises InvalidInput: if it is not ISO 8601.
+    """
+    try:
+        parsed = timeutils.parse_isotime(text)
+    except (ValueError, OverflowError) as error:
+        raise n_exc.InvalidInput(
+            error_message=f"{text!r} is no time like 2026-11-24T12:00:00.000000Z"
+        ) from error
+    normal: datetime.datetime = timeutils.normalize_time(parsed)
+    return normal
+
+
+def _changed_since(query: typing.Any, filters: typing.Mapping[str, typing.Any]) -> typing.Any:
+    """Apply ``?changed_since=``: what was written at that time or later."""
+    for value in filters.get("changed_since") or ():
+        (entity,) = (d["entity"] for d in query.column_descriptions)
+        query = query.filter(entity.updated_at >= value)
+    return query
+
+
+for _model in (models.Workflow, models.Task):
+    # Neutron keeps a weak reference to the hook: this module's name is the strong one.
+    model_query.register_hook(
+        _model, "changed_since", query_hook=None, filter_hook=None, result_filters=_changed_since
+    )

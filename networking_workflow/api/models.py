@@ -46,7 +46,7 @@ class Workflow(Base):
         *("id", "lane", "project_id", "operation_id", "request_id", "resource_type"),
         *("resource_id", "operation", "initiator", "state", "blocked_by", "waits_for"),
         *("superseded_by", "attempts", "not_before", "failure_code", "failure_detail"),
-        *("created_at", "started_at", "finished_at"),
+        *("created_at", "started_at", "finished_at", "updated_at"),
     )
     workflow_state = orm.synonym("state")
 
@@ -82,7 +82,7 @@ class Task(Base):
         tables.tasks,
         *("id", "workflow_id", "project_id", "resource_type", "resource_id", "name", "driver"),
         *("task_state", "attempts", "failure_code", "failure_detail", "host"),
-        *("created_at", "started_at", "finished_at"),
+        *("created_at", "started_at", "finished_at", "updated_at"),
     )
 
     workflow = orm.relationship(

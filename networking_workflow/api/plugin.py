@@ -3,6 +3,7 @@
 
 """The core plugin ``ml2_workflow``: ML2 whose backend work is recorded, and the API to see it."""
 
+import functools
 import typing
 
 from neutron.api import wsgi
@@ -11,9 +12,11 @@ from neutron_lib.db import utils as db_utils
 from neutron_lib.plugins import directory
 from oslo_config import cfg
 
-from networking_workflow.api import answers, startup, sync_state, tasks, workflows
+from networking_workflow.api import answers, headers, startup, sync_state, tasks, workflows
 from networking_workflow.capture import plugin as capture_plugin
-from networking_workflow.cmd import embedded, servers
+from networking_workflow.capture import seams
+from networking_workflow.cmd import assembly, embedded, servers
+from networking_workflow.journal import journal as journals
 
 #: Of the API extension that every deployment with this plugin has.
 ALIAS = "workflow"
@@ -35,6 +38,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         capture_plugin.exit_on_error(servers.refuse_a_later_fork)
         capture_plugin.exit_on_error(lambda: startup.check(cfg.CONF))
         sync_state.install()
+        seams.see_every_request()
         super().__init__()
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
 
@@ -54,6 +58,20 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         """Start what belongs to a process that serves the API: the conductor, or only its hints."""
         if trigger is wsgi.WorkerService:
             capture_plugin.exit_on_error(lambda: embedded.start_embedded(self))
+
+    @functools.cached_property
+    def journal(self) -> journals.Journal:
+        """Return the journal for what the API itself is asked to do, with connections of its own.
+
+        Made at the first use: no request is answered before a server has forked its workers.
+
+        :raises ConfigurationError: if the database cannot be used as configured.
+        """
+        return journals.Journal(assembly.database(cfg.CONF, workers=0))
+
+    def around_api(self, application: headers.Application) -> headers.Application:
+        """Return ``application`` with what our answers have in their headers."""
+        return headers.WorkflowIds(application)
 
     @property
     def supported_extension_aliases(self) -> list[str]:

@@ -1,7 +1,9 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""Who may read what: projects their own workflows and tasks, admins all of them and the causes."""
+"""Who may do what: projects read their own workflows and tasks; admins read all of them and the
+causes, and move workflows.
+"""
 
 from neutron_lib.policy import rules as lib_rules
 from oslo_policy import policy
@@ -10,6 +12,13 @@ from oslo_policy import policy
 ADMIN_FIELDS = {
     "workflow": ("failure_detail",),
     "task": ("failure_detail", "host"),
+}
+
+#: What may be asked of a workflow -> what that does.
+ACTIONS = {
+    "retry": "Run FAILED workflows again",
+    "skip": "End workflows without the backend having followed",
+    "cancel": "End workflows; what runs, when its driver's call has returned",
 }
 
 
@@ -40,4 +49,17 @@ def list_rules() -> list[policy.RuleDefault]:
             )
             for field in fields
         )
+    rules.extend(
+        policy.DocumentedRuleDefault(
+            name=f"{action}_workflow",
+            check_str=lib_rules.ADMIN,
+            scope_types=["project"],
+            description=description,
+            operations=[
+                {"method": "PUT", "path": f"/workflows/{{id}}/{action}"},
+                {"method": "PUT", "path": f"/workflows/{action}"},
+            ],
+        )
+        for action, description in ACTIONS.items()
+    )
     return rules

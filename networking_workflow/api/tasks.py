@@ -28,11 +28,13 @@ ATTRIBUTES: dict[str, fields.Attribute] = {
     "created_at": fields.shown(is_sort_key=True),
     "started_at": fields.shown(is_sort_key=True),
     "finished_at": fields.shown(is_sort_key=True),
+    "updated_at": fields.shown(is_sort_key=True),
     "failure": fields.shown(),
     "failure_detail": fields.shown(),
     "host": fields.shown(),
     "operation_id": fields.filter_only(),
     "workflow_state": fields.filter_only(convert_to=fields.one_of(states.WorkflowState)),
+    "changed_since": fields.filter_only(convert_to=lists.moment),
 }
 
 
@@ -100,6 +102,7 @@ def _dict(row: typing.Any) -> dict[str, typing.Any]:
         "created_at": fields.time(row.created_at),
         "started_at": fields.time(row.started_at),
         "finished_at": fields.time(row.finished_at),
+        "updated_at": fields.time(row.updated_at),
         "failure": fields.failure(row.failure_code),
         "failure_detail": row.failure_detail,
         "host": row.host,

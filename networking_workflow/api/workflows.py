@@ -33,14 +33,17 @@ ATTRIBUTES: dict[str, fields.Attribute] = {
     "waiting_for": fields.shown(),
     "superseded_by": fields.shown(),
     "attempts": fields.shown(),
+    "tasks": fields.shown(),
     "next_attempt_at": fields.shown(),
     "created_at": fields.shown(is_sort_key=True),
     "started_at": fields.shown(is_sort_key=True),
     "finished_at": fields.shown(is_sort_key=True),
+    "updated_at": fields.shown(is_sort_key=True),
     "failure": fields.shown(),
     "failure_detail": fields.shown(),
     "driver": fields.filter_only(),
     "task_state": fields.filter_only(convert_to=fields.one_of(states.TaskState)),
+    "changed_since": fields.filter_only(convert_to=lists.moment),
 }
 
 #: What is said of a blocker, or a resource, that belongs to another project.
@@ -64,7 +67,7 @@ class WorkflowsApi:
         :raises WorkflowNotFound: if there is none, or it is another project's.
         """
         with db_api.CONTEXT_READER.using(context):
-            return _Viewer(context, [self._get_workflow(context, id)]).dicts(fields)[0]
+            return shown(context, [self._get_workflow(context, id)], fields)[0]
 
     def get_workflows(
         self,
@@ -81,7 +84,7 @@ class WorkflowsApi:
         with db_api.CONTEXT_READER.using(context):
             after = db_utils.get_marker_obj(self, context, MEMBER, limit, marker)
             rows = lists.rows(context, models.Workflow, page, after)
-            return _Viewer(context, rows).dicts(fields)
+            return shown(context, rows, fields)
 
     def _get_workflow(self, context: typing.Any, workflow_id: str) -> typing.Any:
         row = lists.row(context, models.Workflow, workflow_id)
@@ -90,18 +93,32 @@ class WorkflowsApi:
         return row
 
 
+def shown(
+    context: typing.Any, rows: collections.abc.Sequence[typing.Any], names: list[str] | None
+) -> list[dict[str, typing.Any]]:
+    """Return what an answer says of rows, in the reader transaction that is open."""
+    return _Viewer(context, rows, names).dicts()
+
+
 class _Viewer:
     """Who reads these rows: names of other projects' workflows and resources are left out."""
 
-    def __init__(self, context: typing.Any, rows: collections.abc.Sequence[typing.Any]) -> None:
-        self._rows = rows
+    def __init__(
+        self,
+        context: typing.Any,
+        rows: collections.abc.Sequence[typing.Any],
+        names: list[str] | None,
+    ) -> None:
+        self._rows, self._names = rows, names
+        asked = rows and (not names or "tasks" in names)
+        self._tasks = _tasks_by_state(context, [row.id for row in rows]) if asked else {}
         self._all = lists.sees_all(context, models.Workflow)
         self._project = context.project_id
         self._own = set() if self._all else self._own_resources(context)
 
-    def dicts(self, names: list[str] | None) -> list[dict[str, typing.Any]]:
+    def dicts(self) -> list[dict[str, typing.Any]]:
         """Return what the answer says of each row."""
-        return [db_utils.resource_fields(self._dict(row), names) for row in self._rows]
+        return [db_utils.resource_fields(self._dict(row), self._names) for row in self._rows]
 
     def _dict(self, row: typing.Any) -> dict[str, typing.Any]:
         blocked_by, waits_for, waiting_for = self._waiting(row)
@@ -121,10 +138,12 @@ class _Viewer:
             "waiting_for": waiting_for,
             "superseded_by": row.superseded_by if self._sees(row.successor) else None,
             "attempts": row.attempts,
+            "tasks": self._tasks.get(row.id, {}),
             "next_attempt_at": fields.time(row.not_before) if retrying else None,
             "created_at": fields.time(row.created_at),
             "started_at": fields.time(row.started_at),
             "finished_at": fields.time(row.finished_at),
+            "updated_at": fields.time(row.updated_at),
             "failure": fields.failure(row.failure_code),
             "failure_detail": row.failure_detail,
         }
@@ -167,3 +186,17 @@ class _Viewer:
             sync.project_id == self._project,
         )
         return {"/".join(pair) for pair in context.session.execute(query)}
+
+
+def _tasks_by_state(context: typing.Any, ids: list[str]) -> dict[str, dict[str, int]]:
+    """Return how many tasks of each workflow are in which state: one statement for the page."""
+    table = tables.tasks.c
+    query = (
+        sa.select(table.workflow_id, table.task_state, sa.func.count())
+        .where(table.workflow_id.in_(ids))
+        .group_by(table.workflow_id, table.task_state)
+    )
+    counted: dict[str, dict[str, int]] = {}
+    for workflow_id, state, number in context.session.execute(query):
+        counted.setdefault(workflow_id, {})[state] = number
+    return counted

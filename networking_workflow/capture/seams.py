@@ -13,6 +13,7 @@ import typing
 
 import sqlalchemy as sa
 from neutron import manager as neutron_manager
+from neutron.api import extensions
 from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
 from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import ovsdb_monitor
 from neutron.services.logapi.drivers import manager as log_manager
@@ -178,6 +179,26 @@ def _load_service_plugins(manager: typing.Any) -> None:
     loaded = getattr(directory.get_plugin(), "service_plugins_loaded", None)
     if loaded is not None:
         loaded()
+
+
+_STOCK_MIDDLEWARE = extensions.ExtensionMiddleware
+
+
+def see_every_request() -> None:
+    """Let the core plugin put a WSGI application around all that Neutron's API answers.
+
+    Stands in for the class that ``plugin_aware_extension_middleware_factory`` in
+    ``neutron/api/extensions.py`` looks up when it is called, with the plugin loaded. Hooks of pecan
+    see networks, subnets and ports only: what extensions bring is answered before it. A core plugin
+    without a method ``around_api`` is not asked.
+    """
+    extensions.ExtensionMiddleware = _extension_middleware
+
+
+def _extension_middleware(application: typing.Any, ext_mgr: typing.Any = None) -> typing.Any:
+    stock = _STOCK_MIDDLEWARE(application, ext_mgr=ext_mgr)
+    around = getattr(directory.get_plugin(), "around_api", None)
+    return stock if around is None else around(stock)
 
 
 #: What OVN's driver goes on receiving after a commit: it writes Neutron's database only.

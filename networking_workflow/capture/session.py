@@ -124,7 +124,7 @@ def committed_ids(*, told_together: bool = False) -> typing.Iterator[list[str]]:
     finally:
         held, _CALL.held = _CALL.held, outer_held
         if held and held is not outer_held:
-            _tell(held)
+            tell(held)
         _CALL.ids = outer
         if outer is not None:
             outer.extend(inner)
@@ -279,10 +279,10 @@ class Capture:
         if _CALL.held is not None:
             _CALL.held.extend(ids)
         else:
-            _tell(ids)
+            tell(ids)
 
 
-def _tell(workflow_ids: list[str]) -> None:
+def tell(workflow_ids: list[str]) -> None:
     for hook in AFTER_COMMIT:
         hook(workflow_ids)
 

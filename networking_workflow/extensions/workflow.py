@@ -9,11 +9,14 @@ from neutron.api import extensions
 from neutron_lib.api import extensions as api_extensions
 from neutron_lib.plugins import directory
 
-from networking_workflow.api import fields, readonly, sync_state, tasks, workflows
+from networking_workflow.api import actions, fields, readonly, sync_state, tasks, workflows
 
 ALIAS = "workflow"
 
-_COLLECTIONS = ((workflows, workflows.ATTRIBUTES), (tasks, tasks.ATTRIBUTES))
+_OWN = {
+    workflows.COLLECTION: workflows.ATTRIBUTES,
+    tasks.COLLECTION: tasks.ATTRIBUTES,
+}
 
 
 class Workflow(api_extensions.ExtensionDescriptor):  # type: ignore[misc]  # Neutron has no types
@@ -40,23 +43,26 @@ class Workflow(api_extensions.ExtensionDescriptor):  # type: ignore[misc]  # Neu
     @classmethod
     def get_updated(cls) -> str:
         """Return when the attributes last changed."""
-        return "2026-11-24T00:00:00-00:00"
+        return "2026-11-26T00:00:00-00:00"
 
     @classmethod
     def get_resources(cls) -> list[extensions.ResourceExtension]:
         """Return the collections; the core plugin serves them."""
         plugin = directory.get_plugin()
+        workflow = actions.WorkflowsController(
+            plugin, workflows.COLLECTION, workflows.MEMBER, workflows.ATTRIBUTES
+        )
+        task = readonly.ReadOnlyController(plugin, tasks.COLLECTION, tasks.MEMBER, tasks.ATTRIBUTES)
         return [
-            readonly.extension(plugin, module.COLLECTION, module.MEMBER, attributes)
-            for module, attributes in _COLLECTIONS
+            readonly.extension(workflow, workflows.ATTRIBUTES, *actions.ACTIONS),
+            readonly.extension(task, tasks.ATTRIBUTES),
         ]
 
     def get_extended_resources(self, version: str) -> dict[str, dict[str, fields.Attribute]]:
         """Return the attributes of our collections, and those that other collections gain."""
         if version != "2.0":
             return {}
-        own = {module.COLLECTION: attributes for module, attributes in _COLLECTIONS}
-        return sync_state.gained() | own
+        return sync_state.gained() | _OWN
 
     def get_optional_extensions(self) -> typing.Sequence[str]:
         """Return what must have added its collections before ours are extended."""

@@ -38,6 +38,7 @@ class Neutron(inprocess.Neutron):
 class Answer:
     status: int
     body: typing.Any
+    headers: typing.Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +60,7 @@ class Client:
             request.body = json.dumps(body).encode()
         response = request.get_response(self.neutron.app)
         decoded = json.loads(response.body) if response.body else None
-        return Answer(status=response.status_int, body=decoded)
+        return Answer(status=response.status_int, body=decoded, headers=response.headers)
 
     def get(self, path: str) -> typing.Any:
         """Return what is under the body's first key: one resource, or a list of them."""

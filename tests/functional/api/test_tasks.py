@@ -83,3 +83,14 @@ def test_what_cannot_be_filtered_or_sorted_by_is_refused(
     neutron: clients.Neutron, query: str
 ) -> None:
     assert neutron.tenant().status("GET", f"/tasks?{query}") == 400
+
+
+def test_what_changed_since_a_time_is_found(neutron: clients.Neutron, seeded: seed.Seed) -> None:
+    tenant = neutron.tenant()
+    for _ in range(2):
+        second = seeded.record(tenant.project_id)
+        seeded.fail(second)
+    (task,) = tenant.get(f"/tasks?workflow_id={second}")
+    (found,) = tenant.get(f"/tasks?changed_since={task['updated_at']}")
+    assert found["id"] == task["id"]
+    assert tenant.status("GET", "/tasks?changed_since=24.11.2026") == 400

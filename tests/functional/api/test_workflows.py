@@ -226,6 +226,33 @@ def _link(body: dict[str, list[dict[str, str]]], rel: str) -> str:
     return ""
 
 
+def test_what_changed_since_a_time_is_found(neutron: clients.Neutron, seeded: seed.Seed) -> None:
+    tenant = neutron.tenant()
+    first = seeded.record(tenant.project_id)
+    claim, _ = seeded.start(first)
+    second = seeded.record(tenant.project_id)
+    since = tenant.get(f"/workflows/{second}")["updated_at"]
+    assert [row["id"] for row in tenant.get(f"/workflows?changed_since={since}")] == [second]
+    seeded.journal.fail(claim, failures.Failure(code=failures.FailureCode.DRIVER_ERROR, detail=""))
+    rows = tenant.get(f"/workflows?changed_since={since}&sort_key=created_at&sort_dir=asc")
+    assert [row["id"] for row in rows] == [first, second]
+    rows = tenant.get(f"/workflows?changed_since={since}&workflow_state=FAILED")
+    assert [row["id"] for row in rows] == [first]
+    assert tenant.get("/workflows?changed_since=2999-01-01T00:00:00Z") == []
+    assert tenant.status("GET", "/workflows?changed_since=yesterday") == 400
+
+
+def test_a_workflow_sums_its_tasks_up(neutron: clients.Neutron, seeded: seed.Seed) -> None:
+    tenant = neutron.tenant()
+    workflow = seeded.record(tenant.project_id)
+    assert tenant.get(f"/workflows/{workflow}")["tasks"] == {}
+    seeded.start(workflow, "ovn", "fabric", "switch")
+    for shown in (tenant.get(f"/workflows/{workflow}"), *tenant.get(f"/workflows?id={workflow}")):
+        assert shown["tasks"] == {"RUNNING": 1, "PENDING": 2}
+    (asked,) = tenant.get(f"/workflows?id={workflow}&fields=id")
+    assert "tasks" not in asked
+
+
 def test_fields_are_chosen_and_rows_sorted(neutron: clients.Neutron, seeded: seed.Seed) -> None:
     tenant = neutron.tenant()
     for kind in ("subnet", "network", "port"):

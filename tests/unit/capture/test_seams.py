@@ -11,7 +11,7 @@ import types
 import pytest
 import sqlalchemy as sa
 from neutron import manager as neutron_manager
-from neutron.api import api_common
+from neutron.api import api_common, extensions
 from neutron.api.v2 import base
 from neutron.plugins.ml2 import managers
 from neutron.plugins.ml2 import plugin as ml2_plugin
@@ -66,6 +66,8 @@ UPSTREAM = {
     ovn_port_forwarding.OVNPortForwarding.register: "f2b398e5b160",
     trunk_driver.OVNTrunkDriver.register: "202864b425c6",
     neutron_manager.NeutronManager.__init__: "2ad539f5c64c",
+    extensions.plugin_aware_extension_middleware_factory: "be2aa5507650",
+    seams._STOCK_MIDDLEWARE.__init__: "f12c6adfc7a9",
     seams._STOCK_LOAD: "2da987363851",
     qos_manager.QosServiceDriverManager.__init__: "3131b3244bf0",
     qos_manager.QosServiceDriverManager.call: "6fa29330c9ef",
