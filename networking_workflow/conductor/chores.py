@@ -16,6 +16,9 @@ LOG = logging.getLogger(__name__)
 #: Seconds after which a worker knows of what it claimed.
 _SURELY_KNOWN_S = 10.0
 
+#: Ended workflows that one round forgets at most, and how many of them in one transaction.
+_BATCHES, _BATCH = 10, 500
+
 
 class Chores(threading.Thread):
     """One round at the start, then one every ``chores_s``; any number of conductors may do them."""
@@ -27,13 +30,13 @@ class Chores(threading.Thread):
         keeper: lease.LeaseKeeper,
         breakers: breaker.Breakers,
         desk: workers.Desk,
-        chores_s: float,
+        config: settings.ConductorSettings,
         work_seen: typing.Callable[[], None],
         stopping: threading.Event,
     ) -> None:
         super().__init__(name="workflow-chores", daemon=True)
         self._journal, self._keeper, self._breakers = journal, keeper, breakers
-        self._desk, self._chores_s = desk, chores_s
+        self._desk, self._config = desk, config
         self._work_seen, self._stopping = work_seen, stopping
         self.looked = threading.Event()  #: the first round is over
 
@@ -43,7 +46,7 @@ class Chores(threading.Thread):
         while not self._stopping.wait(wait_s):
             guard.guarded(self.round, "A round of chores")
             self.looked.set()
-            wait_s = settings.jittered_s(self._chores_s)
+            wait_s = settings.jittered_s(self._config.chores_s)
 
     def round(self) -> int:
         """Do every chore once; return how many rows they changed."""
@@ -66,6 +69,7 @@ class Chores(threading.Thread):
             self._journal.wake_stranded,
             self._journal.release_held,
             self._journal.fail_mutual_holds,
+            self._prune,
         ]
 
     def _take_over(self) -> int:
@@ -88,3 +92,15 @@ class Chores(threading.Thread):
         )
         self._desk.looked(began_at)
         return count
+
+    def _prune(self) -> int:
+        """Forget what ended long ago. Nothing becomes READY by it: no row counts as changed."""
+        for _ in range(_BATCHES):
+            count = self._journal.prune(
+                keep_finished_s=self._config.keep_finished_s,
+                keep_failed_s=self._config.keep_failed_s,
+                limit=_BATCH,
+            )
+            if count < _BATCH or self._stopping.is_set():
+                break
+        return 0

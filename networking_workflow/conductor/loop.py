@@ -127,7 +127,7 @@ class Conductor:
                 keeper=self._keeper,
                 breakers=self._breakers,
                 desk=self._desk,
-                chores_s=config.chores_s,
+                config=config,
                 work_seen=self._signal.offer_some,
                 stopping=self._stopping,
             ),

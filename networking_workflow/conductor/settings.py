@@ -14,6 +14,8 @@ _MAX_SOCKET_PATH = 107
 #: Length of a socket's name in ``wakeup_dir``: a separator, 32 hex digits and a suffix.
 _SOCKET_NAME = 1 + 32 + len(".wake")
 
+DAY_S = 86400.0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ConductorSettings:
@@ -31,6 +33,8 @@ class ConductorSettings:
     hand_back_s: float = 5.0  #: seconds that calls get to return after that
     chores_s: float = 20.0  #: longest time in seconds between two rounds of chores
     probe_s: float = 2.0  #: seconds between two probes of an unreachable backend; at most
+    keep_finished_s: float = 14 * DAY_S  #: seconds that ended workflows stay
+    keep_failed_s: float = 90 * DAY_S  #: seconds that FAILED ones stay; not below the other
     wakeup_dir: str | None = None  #: folder of the hint sockets; None: hints of this process only
 
     def __post_init__(self) -> None:
@@ -42,6 +46,11 @@ class ConductorSettings:
         for name in ("drain_s", "hand_back_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0 seconds, not {getattr(self, name)}.")
+        if self.keep_failed_s < self.keep_finished_s:
+            raise ValueError(
+                f"keep_failed_s, {self.keep_failed_s:g}, is below keep_finished_s, "
+                f"{self.keep_finished_s:g}: it must be at least that many seconds."
+            )
         if self.wakeup_dir and len(self.wakeup_dir.encode()) + _SOCKET_NAME > _MAX_SOCKET_PATH:
             raise ValueError(
                 f"wakeup_dir {self.wakeup_dir!r} is too long for sockets in it: at most "

@@ -98,6 +98,22 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "at random between three quarters and all of it. Its workflows go on at the first success.",
     ),
     cfg.IntOpt(
+        "keep_finished_days",
+        default=14,
+        min=1,
+        max=36500,
+        help="Days that ended workflows and their tasks stay readable; a conductor then deletes "
+        "them in small batches.",
+    ),
+    cfg.IntOpt(
+        "keep_failed_days",
+        default=90,
+        min=1,
+        max=36500,
+        help="Days that FAILED workflows and their tasks stay, for an operator to retry. A "
+        "resource that shows ERROR goes on doing so. At least keep_finished_days.",
+    ),
+    cfg.IntOpt(
         "ovsdb_timeout_s",
         default=10,
         min=1,
@@ -166,6 +182,11 @@ def check(conf: cfg.ConfigOpts) -> None:
             f"[{GROUP}] max_delay_s = {group.max_delay_s:g} is below first_delay_s = "
             f"{group.first_delay_s:g}: it must be at least that many seconds."
         )
+    if group.keep_failed_days < group.keep_finished_days:
+        raise errors.ConfigurationError(
+            f"[{GROUP}] keep_failed_days = {group.keep_failed_days} is below keep_finished_days = "
+            f"{group.keep_finished_days}: it must be at least that many days."
+        )
 
 
 def _written(conf: cfg.ConfigOpts) -> dict[str, tuple[str, str]]:
@@ -226,6 +247,8 @@ def conductor_settings(conf: cfg.ConfigOpts) -> settings.ConductorSettings:
             drain_s=group.drain_s,
             chores_s=group.chores_s,
             probe_s=group.probe_s,
+            keep_finished_s=group.keep_finished_days * settings.DAY_S,
+            keep_failed_s=group.keep_failed_days * settings.DAY_S,
             wakeup_dir=group.wakeup_dir or None,
         )
     except ValueError as error:

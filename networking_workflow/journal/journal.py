@@ -22,6 +22,7 @@ from networking_workflow.journal import (
     claims,
     conductors,
     operators,
+    prune,
     retries,
     settle,
     steps,
@@ -265,6 +266,13 @@ class Journal:
         if not self._look(lambda c: chores.mutual_holds(c, limit)):
             return 0
         return retries.run(self.engine, lambda c: chores.fail_mutual_holds(c, limit))
+
+    def prune(self, *, keep_finished_s: float, keep_failed_s: float, limit: int = 500) -> int:
+        """Forget up to ``limit`` workflows that ended longer ago; return how many."""
+        age = prune.Age(finished_s=keep_finished_s, failed_s=keep_failed_s)
+        if not self._look(lambda c: prune.old(c, age, limit=1)):
+            return 0
+        return retries.run(self.engine, lambda c: prune.prune(c, age, limit))
 
     def _look(self, read: collections.abc.Callable[[sa.Connection], _T]) -> _T:
         """Return what ``read`` finds, in one round trip: most chores find nothing to do."""

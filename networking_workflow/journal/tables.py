@@ -105,6 +105,7 @@ workflows = sa.Table(
     # Wake-ups that a crash interrupted: holds nothing any more, but somebody is parked on it.
     sa.Index("ix_workflow_workflows_stranded", "holding", "parked"),
     sa.Index("ix_workflow_workflows_project", "project_id", "created_at"),
+    sa.Index("ix_workflow_workflows_finished", "finished_at"),
     **OPTIONS,
 )
 

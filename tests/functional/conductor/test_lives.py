@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from networking_workflow.conductor import chores
-from networking_workflow.journal import failpoints, journal
+from networking_workflow.journal import clock, failpoints, journal, tables
 from networking_workflow.model import errors
 from tests.functional.conductor.cloud import PATIENCE_S
 from tests.unit.conductor.drivers import MemoryDriver
@@ -300,3 +300,16 @@ def test_what_a_dead_conductor_left_waiting_for_a_driver_is_found(cloud, start):
     first.stop()
     start(MemoryDriver("memory"))
     cloud.comes_to(workflow, "SUCCESS")
+
+
+def test_a_conductor_forgets_what_ended_long_ago(cloud, start):
+    start(MemoryDriver("a"), keep_finished_s=3600.0)
+    old, young = cloud.network(), cloud.network()
+    for workflow in (old, young):
+        cloud.comes_to(workflow, "SUCCESS")
+    table = tables.workflows
+    with cloud.engine.begin() as connection:
+        own = sa.update(table).where(table.c.id == old)
+        connection.execute(own.values(finished_at=clock.after(-3601.0)))
+    wait_until(lambda: cloud.count("network") == 1, PATIENCE_S, "the old one to be forgotten")
+    assert cloud.state(young) == "SUCCESS"

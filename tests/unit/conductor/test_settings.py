@@ -17,6 +17,7 @@ from networking_workflow.conductor import settings
         {"chores_s": 0},
         {"probe_s": 0},
         {"drain_s": -1},
+        {"keep_failed_s": 1},
         {"wakeup_dir": "/" + "x" * 69},
     ],
 )

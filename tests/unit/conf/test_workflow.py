@@ -75,6 +75,8 @@ def test_a_bad_value_in_the_environment_names_the_variable(
 def test_delays_that_contradict_each_other_are_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.ConfigurationError, match="max_delay_s = 2 is below"):
         workflow.check(read(tmp_path, "first_delay_s = 10\nmax_delay_s = 2"))
+    with pytest.raises(errors.ConfigurationError, match="keep_failed_days = 3 is below"):
+        workflow.check(read(tmp_path, "keep_finished_days = 7\nkeep_failed_days = 3"))
 
 
 def test_a_folder_too_long_for_sockets_is_refused(tmp_path: pathlib.Path) -> None:
