@@ -12,10 +12,19 @@ from neutron_lib.db import utils as db_utils
 from neutron_lib.plugins import directory
 from oslo_config import cfg
 
-from networking_workflow.api import answers, headers, startup, sync_state, tasks, workflows
+from networking_workflow.api import (
+    answers,
+    headers,
+    prefer,
+    startup,
+    sync_state,
+    tasks,
+    workflows,
+)
 from networking_workflow.capture import plugin as capture_plugin
 from networking_workflow.capture import seams
 from networking_workflow.cmd import assembly, embedded, servers
+from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.journal import journal as journals
 
 #: Of the API extension that every deployment with this plugin has.
@@ -70,8 +79,14 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         return journals.Journal(assembly.database(cfg.CONF, workers=0))
 
     def around_api(self, application: headers.Application) -> headers.Application:
-        """Return ``application`` with what our answers have in their headers."""
-        return headers.WorkflowIds(application)
+        """Return ``application`` with what our answers have in their headers, and ``Prefer``."""
+        group = cfg.CONF[conf_workflow.GROUP]
+        waiting = prefer.Waiting(
+            lambda ids: self.journal.outcomes(ids),
+            max_wait_s=group.max_wait_s,
+            most=group.max_waiters,
+        )
+        return headers.Around(application, waiting)
 
     @property
     def supported_extension_aliases(self) -> list[str]:

@@ -97,6 +97,23 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         help="Seconds between two attempts to reach a backend that could not be reached; varied "
         "at random between three quarters and all of it. Its workflows go on at the first success.",
     ),
+    cfg.FloatOpt(
+        "max_wait_s",
+        default=60.0,
+        min=0.0,
+        max=3600.0,
+        help="Seconds that a call with 'Prefer: wait=...' waits at most for the backends, whatever "
+        "it asks for. Keep it below the time-outs of proxies before the API.",
+    ),
+    cfg.IntOpt(
+        "max_waiters",
+        default=4,
+        min=0,
+        max=10000,
+        help="Calls of one API process that may wait at a time; each keeps a thread of its server "
+        "(never a database connection). Further ones get the asynchronous answer, which says so. "
+        "Keep it below the server's threads: half of them leaves others room.",
+    ),
     cfg.IntOpt(
         "keep_finished_days",
         default=14,

@@ -22,6 +22,7 @@ from networking_workflow.journal import (
     claims,
     conductors,
     operators,
+    outcomes,
     prune,
     retries,
     settle,
@@ -278,6 +279,12 @@ class Journal:
         """Return what ``read`` finds, in one round trip: most chores find nothing to do."""
         with self._polling.connect() as connection:
             return read(connection)
+
+    # Who waits
+
+    def outcomes(self, workflow_ids: collections.abc.Iterable[str]) -> list[outcomes.Outcome]:
+        """Return how workflows stand; a SUPERSEDED one as its successor. Keeps no connection."""
+        return self._look(lambda c: outcomes.outcomes(c, workflow_ids))
 
     # Operators
 

@@ -49,12 +49,13 @@ class Client:
     project_id: str
     roles: str = "member,reader"
 
-    def call(self, method: str, path: str, body: typing.Any = None) -> Answer:
+    def call(self, method: str, path: str, body: typing.Any = None, **headers: str) -> Answer:
         """Send one request; ``path`` starts after ``/v2.0``."""
         request = webob.Request.blank(f"/v2.0{path}", method=method)
         request.headers["X-User-Id"] = "u" * 32
         request.headers["X-Project-Id"] = self.project_id
         request.headers["X-Roles"] = self.roles
+        request.headers.update(headers)
         if body is not None:
             request.content_type = "application/json"
             request.body = json.dumps(body).encode()

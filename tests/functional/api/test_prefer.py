@@ -1,0 +1,230 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""``Prefer``: a caller waits for the backends, or takes the work as accepted."""
+
+import concurrent.futures
+import threading
+import time
+import typing
+import urllib.parse
+import uuid
+
+import pytest
+from neutron_lib.db import api as db_api
+
+from networking_workflow.api import headers, prefer
+from networking_workflow.conf import workflow as conf_workflow
+from networking_workflow.model import failures, workflows
+from tests.functional.api import clients, seed
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.on_sqlite
+
+PATIENCE_S = 30.0
+
+
+class Waiter:
+    """A call that another thread makes, and waits for."""
+
+    def __init__(
+        self, threads: concurrent.futures.Executor, tenant: clients.Client, name: str
+    ) -> None:
+        self._tenant, self._name = tenant, name
+        self._answer = threads.submit(self._call)
+
+    def _call(self) -> clients.Answer:
+        body = {"network": {"name": self._name}}
+        return self._tenant.call("POST", "/networks", body, Prefer="wait=30")
+
+    def workflow(self) -> str:
+        """Return what the call has opened, when it has committed that."""
+
+        def opened() -> list[str]:
+            found = self._tenant.get(f"/networks?name={self._name}&fields=id")
+            if not found:
+                return []
+            rows = self._tenant.get(f"/workflows?resource_id={found[0]['id']}&fields=id")
+            return [row["id"] for row in rows]
+
+        (workflow,) = wait_until(opened, PATIENCE_S, "the call to commit")
+        return workflow
+
+    def answer(self) -> clients.Answer:
+        return self._answer.result(PATIENCE_S)
+
+
+@pytest.fixture
+def threads() -> typing.Iterator[concurrent.futures.Executor]:
+    with concurrent.futures.ThreadPoolExecutor(16) as executor:
+        yield executor
+
+
+@pytest.fixture
+def tenant(neutron: clients.Neutron) -> clients.Client:
+    """Return a tenant whose default group, which comes with its first call, is there."""
+    tenant = neutron.tenant()
+    tenant.create("network", name="first")
+    return tenant
+
+
+def _workflow(answer: clients.Answer) -> str:
+    return answer.headers[headers.WORKFLOW_ID]
+
+
+def _place(answer: clients.Answer) -> str:
+    """Return what ``Location`` names, as :meth:`clients.Client.get` wants it."""
+    place = urllib.parse.urlsplit(answer.headers["Location"])
+    return place.path.removeprefix("/v2.0") + (f"?{place.query}" if place.query else "")
+
+
+def test_who_waits_is_answered_when_the_backends_have_followed(
+    threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
+) -> None:
+    waiter = Waiter(threads, tenant, "waits")
+    workflow = waiter.workflow()
+    seeded.succeed(workflow)
+    answer = waiter.answer()
+    assert (answer.status, answer.body["network"]["name"]) == (201, "waits")
+    assert answer.headers["Preference-Applied"] == "wait=30"
+    assert answer.headers[prefer.WAIT] == "done"
+    assert _workflow(answer) == workflow
+
+
+def test_who_waits_is_told_of_the_failure_and_the_change_stays(
+    threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
+) -> None:
+    waiter = Waiter(threads, tenant, "fails")
+    workflow = waiter.workflow()
+    seeded.fail(workflow)
+    answer = waiter.answer()
+    code = failures.FailureCode.BACKEND_REFUSED
+    assert answer.status == 502
+    assert answer.headers[prefer.WAIT] == "failed"
+    assert answer.body["workflow"]["id"] == workflow
+    assert answer.body["workflow"]["failure"] == {
+        "code": code,
+        "message": failures.TENANT_TEXT[code],
+    }
+    assert answer.body["restored"] is False
+    assert failures.TENANT_TEXT[code] in answer.body["NeutronError"]["message"]
+    assert seed.DETAIL_SECRET not in str(answer.body)
+    (network,) = tenant.get("/networks?name=fails")
+    assert network["sync_state"] == "ERROR"
+
+
+def test_who_waits_for_what_another_workflow_takes_up_waits_for_that(
+    threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
+) -> None:
+    network = tenant.create("network", name="n")
+    path = f"/networks/{network['id']}"
+    rows = f"/workflows?resource_id={network['id']}"
+    (first,) = tenant.get(rows)
+    body = {"network": {"name": "m"}}
+    call = threads.submit(tenant.call, "PUT", path, body, Prefer="wait=30")
+    wait_until(lambda: len(tenant.get(rows)) == 2, PATIENCE_S, "the call to commit")
+    seeded.succeed(first["id"])  # with what came since
+    answer = call.result(PATIENCE_S)
+    assert (answer.status, answer.headers[prefer.WAIT]) == (200, "done")
+    shown = tenant.get(f"/workflows/{_workflow(answer)}")
+    assert (shown["workflow_state"], shown["superseded_by"]) == ("SUPERSEDED", first["id"])
+
+
+def test_when_the_time_is_over_the_answer_is_the_usual_one_and_says_so(
+    tenant: clients.Client,
+) -> None:
+    body = {"network": {"name": "n"}}
+    answer = tenant.call("POST", "/networks", body, Prefer="wait=0")
+    assert (answer.status, answer.headers[prefer.WAIT]) == (201, "timed-out")
+    assert answer.headers["Preference-Applied"] == "wait=0"
+    both = tenant.call("POST", "/networks", body, Prefer="wait=0, respond-async")
+    assert (both.status, both.headers[prefer.WAIT]) == (202, "timed-out")
+    assert both.headers["Preference-Applied"] == "wait=0, respond-async"
+
+
+@pytest.mark.parametrize("kind", ["network", "security_group"])  # by pecan, and before it
+def test_who_prefers_not_to_wait_gets_the_resource_as_accepted_and_where_to_look(
+    tenant: clients.Client, kind: str
+) -> None:
+    path = f"/{kind.replace('_', '-')}s"
+    answer = tenant.call("POST", path, {kind: {"name": "n"}}, Prefer="respond-async")
+    assert (answer.status, answer.body[kind]["sync_state"]) == (202, "PENDING")
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    assert int(answer.headers["Retry-After"]) >= 1
+    place = _place(answer)
+    assert place == f"/workflows/{_workflow(answer)}"
+    assert tenant.get(place)["resource_id"] == answer.body[kind]["id"]
+    deleted = tenant.call("DELETE", f"{path}/{answer.body[kind]['id']}", Prefer="respond-async")
+    assert (deleted.status, deleted.body) == (202, None)
+
+
+def test_the_place_of_several_workflows_is_a_list_of_them(tenant: clients.Client) -> None:
+    network = tenant.create("network", name="n")
+    body = {"ports": [{"network_id": network["id"]}] * 3}
+    answer = tenant.call("POST", "/ports", body, Prefer="respond-async")
+    rows = tenant.get(_place(answer))
+    assert sorted(row["id"] for row in rows) == sorted(_workflow(answer).split(", "))
+
+
+def test_more_waiters_than_may_wait_get_the_asynchronous_answer(
+    threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
+) -> None:
+    most = next(o for o in conf_workflow.OPTIONS if o.name == "max_waiters").default
+    waiters = [Waiter(threads, tenant, uuid.uuid4().hex) for _ in range(most)]
+    body = {"network": {"name": "one too many"}}
+
+    def refused() -> clients.Answer | None:
+        answer = tenant.call("POST", "/networks", body, Prefer="wait=0")
+        return answer if answer.headers[prefer.WAIT] == "too-many-waiters" else None
+
+    answer = wait_until(refused, PATIENCE_S, "every place to be taken")
+    assert answer.status == 201
+    assert "Preference-Applied" not in answer.headers
+    while (claim := seeded.journal.claim(seed.OWNER)) is not None:
+        if isinstance(claim, workflows.Claim):
+            seeded.journal.succeed(claim)
+    assert {waiter.answer().headers[prefer.WAIT] for waiter in waiters} == {"done"}
+
+
+def test_who_waits_keeps_no_database_connection(
+    neutron: clients.Neutron, tenant: clients.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = [
+        db_api.get_context_manager().writer.get_engine().pool,
+        neutron.plugin.journal.engine.pool,
+        neutron.plugin.journal._polling.pool,
+    ]
+    kept: list[int] = []
+
+    def sleep(seconds: float, stock: typing.Callable[[float], None] = time.sleep) -> None:
+        if seconds and threading.get_ident() == mine:  # oslo.db yields with 0 at each check-in
+            kept.append(sum(pool.checkedout() for pool in pools))
+        stock(seconds)
+
+    mine = threading.get_ident()
+    monkeypatch.setattr(prefer.time, "sleep", sleep)
+    answer = tenant.call("POST", "/networks", {"network": {"name": "m"}}, Prefer="wait=1")
+    assert answer.headers[prefer.WAIT] == "timed-out"
+    assert len(kept) > 5
+    assert set(kept) == {0}
+
+
+@pytest.mark.parametrize(
+    "wish", ["wait=soon", "wait=-1", "wait", "return=minimal", ",;=", "wait=1e3"]
+)
+def test_what_is_unknown_or_malformed_changes_nothing(tenant: clients.Client, wish: str) -> None:
+    answer = tenant.call("POST", "/networks", {"network": {"name": "n"}}, Prefer=wish)
+    assert answer.status == 201
+    assert not {"Preference-Applied", prefer.WAIT, "Location"} & set(answer.headers)
+
+
+def test_nobody_waits_for_a_call_that_was_refused_or_changed_nothing(
+    tenant: clients.Client,
+) -> None:
+    bad = tenant.call("POST", "/networks", {"network": {"colour": "blue"}}, Prefer="wait=30")
+    assert bad.status == 400
+    network = tenant.create("network", name="n")
+    path = f"/networks/{network['id']}"
+    same = tenant.call("PUT", path, {"network": {"name": "n"}}, Prefer="wait=30")
+    assert (same.status, prefer.WAIT in same.headers) == (200, False)
+    assert tenant.call("GET", path, Prefer="wait=30").status == 200
