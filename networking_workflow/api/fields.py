@@ -25,9 +25,30 @@ def filtered(**more: typing.Any) -> Attribute:
     return shown(is_filter=True, is_sort_key=True, **more)
 
 
+def named(**more: typing.Any) -> Attribute:
+    """Describe an attribute that holds a name or an id: as :func:`filtered`, by plain text."""
+    return filtered(convert_to=plain, **more)
+
+
 def filter_only(**more: typing.Any) -> Attribute:
     """Describe something to filter by that no answer shows."""
     return shown(is_filter=True, **more) | {"is_visible": False}
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a text is printable ASCII, as all names and ids of the journal are.
+
+    A database connection of MariaDB's 3-byte charset, which Neutron's users may have configured,
+    cannot even compare others.
+    """
+    return text.isascii() and (text.isprintable() or not text)
+
+
+def plain(value: str) -> str:
+    """Return a filter's value; other characters than printable ASCII are answered with 400."""
+    if not is_plain(value):
+        raise n_exc.InvalidInput(error_message=f"{value!r} is not printable ASCII")
+    return value
 
 
 def one_of(states: type[enum.StrEnum]) -> collections.abc.Callable[[str], str]:

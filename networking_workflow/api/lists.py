@@ -13,7 +13,7 @@ from neutron_lib.db import utils as db_utils
 from oslo_utils import timeutils
 from sqlalchemy import exc as sa_exc
 
-from networking_workflow.api import models
+from networking_workflow.api import fields, models
 
 Filters = dict[str, list[typing.Any]]
 Sorts = list[tuple[str, bool]]
@@ -61,6 +61,8 @@ def count(context: typing.Any, model: type[typing.Any], filters: Filters) -> int
 
 def row(context: typing.Any, model: type[typing.Any], row_id: str) -> typing.Any:
     """Return one row that the request may see, or ``None``."""
+    if not fields.is_plain(row_id):
+        return None
     try:
         return model_query.get_by_id(context, model, row_id)
     except sa_exc.NoResultFound:

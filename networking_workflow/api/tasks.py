@@ -16,13 +16,13 @@ COLLECTION = "tasks"
 MEMBER = "task"
 
 ATTRIBUTES: dict[str, fields.Attribute] = {
-    "id": fields.filtered(primary_key=True),
-    "workflow_id": fields.filtered(),
-    "project_id": fields.filtered(required_by_policy=True),
-    "resource_type": fields.filtered(),
-    "resource_id": fields.filtered(),
-    "name": fields.filtered(),
-    "driver": fields.filtered(),
+    "id": fields.named(primary_key=True),
+    "workflow_id": fields.named(),
+    "project_id": fields.named(required_by_policy=True),
+    "resource_type": fields.named(),
+    "resource_id": fields.named(),
+    "name": fields.named(),
+    "driver": fields.named(),
     "task_state": fields.filtered(convert_to=fields.one_of(states.TaskState)),
     "attempts": fields.shown(),
     "created_at": fields.shown(is_sort_key=True),
@@ -32,7 +32,7 @@ ATTRIBUTES: dict[str, fields.Attribute] = {
     "failure": fields.shown(),
     "failure_detail": fields.shown(),
     "host": fields.shown(),
-    "operation_id": fields.filter_only(),
+    "operation_id": fields.filter_only(convert_to=fields.plain),
     "workflow_state": fields.filter_only(convert_to=fields.one_of(states.WorkflowState)),
     "changed_since": fields.filter_only(convert_to=lists.moment),
 }

@@ -19,13 +19,13 @@ COLLECTION = "workflows"
 MEMBER = "workflow"
 
 ATTRIBUTES: dict[str, fields.Attribute] = {
-    "id": fields.filtered(primary_key=True),
-    "project_id": fields.filtered(required_by_policy=True),
-    "operation_id": fields.filtered(),
-    "request_id": fields.filtered(),
+    "id": fields.named(primary_key=True),
+    "project_id": fields.named(required_by_policy=True),
+    "operation_id": fields.named(),
+    "request_id": fields.named(),
     "initiator": fields.filtered(convert_to=fields.one_of(states.Initiator)),
-    "resource_type": fields.filtered(),
-    "resource_id": fields.filtered(),
+    "resource_type": fields.named(),
+    "resource_id": fields.named(),
     "operation": fields.filtered(convert_to=fields.one_of(states.Operation)),
     "workflow_state": fields.filtered(convert_to=fields.one_of(states.WorkflowState)),
     "blocked_by": fields.shown(),
@@ -41,7 +41,7 @@ ATTRIBUTES: dict[str, fields.Attribute] = {
     "updated_at": fields.shown(is_sort_key=True),
     "failure": fields.shown(),
     "failure_detail": fields.shown(),
-    "driver": fields.filter_only(),
+    "driver": fields.filter_only(convert_to=fields.plain),
     "task_state": fields.filter_only(convert_to=fields.one_of(states.TaskState)),
     "changed_since": fields.filter_only(convert_to=lists.moment),
 }
