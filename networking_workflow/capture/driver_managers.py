@@ -31,7 +31,7 @@ class _Capturing:
 
 class QosDrivers(
     _Capturing,
-    qos_manager.QosServiceDriverManager,  # type: ignore[misc]  # Neutron has no types
+    qos_manager.QosServiceDriverManager,
 ):
     """Stands in for the manager that ``QoSPlugin.__init__`` makes, in ``qos_plugin.py``."""
 
@@ -46,7 +46,7 @@ class QosDrivers(
 
 class LogDrivers(
     _Capturing,
-    log_manager.LoggingServiceDriverManager,  # type: ignore[misc]  # Neutron has no types
+    log_manager.LoggingServiceDriverManager,
 ):
     """Stands in for the manager that ``LoggingPlugin.__init__`` makes, in ``logging_plugin.py``."""
 

@@ -23,7 +23,7 @@ _BINDING = {
 }
 
 
-class CapturingMechanismManager(managers.MechanismManager):  # type: ignore[misc]  # Neutron has no types
+class CapturingMechanismManager(managers.MechanismManager):
     """Stands in for the manager that ``Ml2Plugin.__init__`` makes; see ``capture.plugin``.
 
     A create keeps nothing: its rows can be read again, and the context of ``create_port`` lacks at

@@ -23,7 +23,7 @@ EXIT_REFUSED = 3
 seams.queue_sqlite_writers()
 
 
-class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):  # type: ignore[misc]  # Neutron has no types
+class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):
     """ML2 with capture. The class that is configured must be called ``Ml2Plugin``.
 
     Neutron looks ``_<class name>__native_*_support`` up by the name of the instance's class

@@ -10,6 +10,7 @@ objects are handed back as they came. One instance serves any number of engines 
 
 import typing
 
+import typing_extensions
 from taskflow import exceptions
 from taskflow.persistence import base
 
@@ -66,19 +67,23 @@ class NullConnection(base.Connection):
     def destroy_logbook(self, book_uuid: str) -> None:
         """There is nothing to destroy."""
 
-    def get_logbook(self, book_uuid: str, lazy: bool = False) -> typing.Any:  # noqa: ARG002 - TaskFlow's
+    @typing_extensions.override
+    def get_logbook(self, book_uuid: str, lazy: bool = False) -> typing.Any:
         """Raise ``NotFound``: no book was kept."""
         raise exceptions.NotFound(f"No logbook {book_uuid}: this backend keeps nothing.")
 
-    def get_logbooks(self, lazy: bool = False) -> typing.Iterator[typing.Any]:  # noqa: ARG002 - TaskFlow's
+    @typing_extensions.override
+    def get_logbooks(self, lazy: bool = False) -> typing.Iterator[typing.Any]:
         """Return no logbooks."""
         return iter(())
 
-    def get_flows_for_book(self, book_uuid: str) -> typing.Iterator[typing.Any]:  # noqa: ARG002 - TaskFlow's
+    @typing_extensions.override
+    def get_flows_for_book(self, book_uuid: str) -> typing.Iterator[typing.Any]:
         """Return no flows."""
         return iter(())
 
-    def get_flow_details(self, fd_uuid: str, lazy: bool = False) -> typing.Any:  # noqa: ARG002 - TaskFlow's
+    @typing_extensions.override
+    def get_flow_details(self, fd_uuid: str, lazy: bool = False) -> typing.Any:
         """Raise ``NotFound``: no flow was kept."""
         raise exceptions.NotFound(f"No flow {fd_uuid}: this backend keeps nothing.")
 
@@ -86,6 +91,7 @@ class NullConnection(base.Connection):
         """Raise ``NotFound``: no atom was kept."""
         raise exceptions.NotFound(f"No atom {ad_uuid}: this backend keeps nothing.")
 
-    def get_atoms_for_flow(self, fd_uuid: str) -> typing.Iterator[typing.Any]:  # noqa: ARG002 - TaskFlow's
+    @typing_extensions.override
+    def get_atoms_for_flow(self, fd_uuid: str) -> typing.Iterator[typing.Any]:
         """Return no atoms."""
         return iter(())

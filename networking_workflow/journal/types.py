@@ -7,6 +7,7 @@ import json
 import typing
 
 import sqlalchemy as sa
+import typing_extensions
 from sqlalchemy.dialects import mysql, postgresql
 
 from networking_workflow.model import keys
@@ -50,8 +51,10 @@ class Json(sa.types.TypeDecorator[typing.Any]):
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[typing.Any]:
         return dialect.type_descriptor(long_text())
 
-    def process_bind_param(self, value: typing.Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's
+    @typing_extensions.override
+    def process_bind_param(self, value: typing.Any, dialect: sa.Dialect) -> str | None:
         return None if value is None else json.dumps(value, separators=(",", ":"))
 
-    def process_result_value(self, value: typing.Any, dialect: sa.Dialect) -> typing.Any:  # noqa: ARG002 - SQLAlchemy's
+    @typing_extensions.override
+    def process_result_value(self, value: typing.Any, dialect: sa.Dialect) -> typing.Any:
         return None if value is None else json.loads(value)

@@ -84,7 +84,7 @@ class Barrier:
         self.done.set()
 
 
-class _Droppable(ovs_idl.Idl):  # type: ignore[misc]  # python ovs has no types
+class _Droppable(ovs_idl.Idl):
     """What both IDLs have in common: waits that :meth:`drop` ends at once."""
 
     def __init__(self, *args: typing.Any, **kwargs: typing.Any) -> None:

@@ -39,7 +39,8 @@ def main(url: str) -> None:
         for hook in session.AFTER_COMMIT:  # as a commit in the worker does
             hook(["a workflow"])
             hook(["another"])
-    print("worker" if worker == 0 else "parent", os.getpid(), flush=True)  # noqa: T201 - its parent reads it
+    sys.stdout.write(f"{'worker' if worker == 0 else 'parent'} {os.getpid()}\n")
+    sys.stdout.flush()
     sys.stdin.read()
     if worker:
         os.waitpid(worker, 0)

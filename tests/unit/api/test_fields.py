@@ -11,8 +11,8 @@ from networking_workflow.model import failures, states
 
 
 def test_times_are_utc_with_microseconds() -> None:
-    moment = datetime.datetime(2026, 11, 24, 17, 30, 5, 42)  # noqa: DTZ001 - as rows hold it
-    assert fields.time(moment) == "2026-11-24T17:30:05.000042Z"
+    moment = datetime.datetime(2026, 11, 24, 17, 30, 5, 42, tzinfo=datetime.UTC)
+    assert fields.time(moment.replace(tzinfo=None)) == "2026-11-24T17:30:05.000042Z"
     assert fields.time(None) is None
 
 
