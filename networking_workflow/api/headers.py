@@ -15,7 +15,7 @@ from networking_workflow.capture import session
 WORKFLOW_ID = "OpenStack-Workflow-Id"
 
 #: Ids in one answer: 3.8 kB, of the 8 kB that servers and proxies let a header line have. All of
-#: them are ``GET /v2.0/workflows?request_id=<the answer's X-OpenStack-Request-Id>``.
+#: them are ``GET /v2.0/workflows?operation_id=<the answer's X-OpenStack-Request-Id>``.
 MOST_IDS = 100
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -26,11 +26,7 @@ StartResponse = collections.abc.Callable[..., typing.Any]
 
 
 class Around:
-    """A WSGI application around Neutron's; unless asked otherwise it answers what that answers.
-
-    It is the outermost call of :func:`session.committed_ids`: what follows a commit in this process
-    waits until Neutron's answer is made.
-    """
+    """A WSGI application around Neutron's; unless asked otherwise it answers what that answers."""
 
     def __init__(self, application: Application, waiting: prefer.Waiting) -> None:
         self._application, self._waiting = application, waiting
@@ -41,32 +37,24 @@ class Around:
         """Answer one request."""
         if environ["REQUEST_METHOD"] in _READING:
             return self._application(environ, start_response)
-        wanted = prefer.parse(environ.get("HTTP_PREFER", ""))
-        if wanted:
-            body: collections.abc.Iterable[bytes]
-            body = self._as_preferred(environ, wanted)(environ, start_response)
-            return body
-        with session.committed_ids() as ids:
+        body: collections.abc.Iterable[bytes]
+        body = self._answer(webob.Request(environ))(environ, start_response)
+        return body
 
-            def start(
-                status: str, headers: list[tuple[str, str]], *exc_info: typing.Any
-            ) -> typing.Any:
-                if ids:  # all has been committed: Neutron's controllers return whole answers
-                    headers = [*headers, (WORKFLOW_ID, _said(ids))]
-                return start_response(status, headers, *exc_info)
-
-            return self._application(environ, start)
-
-    def _as_preferred(self, environ: Environ, wanted: prefer.Preferences) -> webob.Response:
-        with session.committed_ids() as ids:
-            response = webob.Request(environ).get_response(self._application)
+    def _answer(self, request: webob.Request) -> webob.Response:
+        with session.committed_ids(is_call=False) as ids:
+            response = request.get_response(self._application)
         if not ids:
             return response
-        response.headers[WORKFLOW_ID] = _said(ids)
-        if response.status_int >= 300:
-            return response  # it is told of its own error, whatever else was committed
-        return self._waiting.answer(response, ids, wanted)
+        response.headers[WORKFLOW_ID] = ", ".join(ids[:MOST_IDS])
+        wanted = prefer.parse(request.headers.get("Prefer", ""))
+        if response.status_int >= 300 or not wanted:
+            return response  # an error is told, whatever else was committed
+        return self._waiting.answer(response, ids, wanted, _place(request, ids))
 
 
-def _said(ids: list[str]) -> str:
-    return ", ".join(ids[:MOST_IDS])
+def _place(request: webob.Request, ids: list[str]) -> str:
+    """Return the path of the workflow, or of all that the call opened."""
+    if len(ids) == 1:
+        return f"/v2.0/workflows/{ids[0]}"
+    return f"/v2.0/workflows?operation_id={request.environ['openstack.request_id']}"

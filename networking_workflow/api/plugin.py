@@ -58,11 +58,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
             answers.service_answers_pending(kind, plugin)
 
     def _process_started(
-        self,
-        _resource: str,
-        _event: str,
-        trigger: typing.Any,
-        payload: typing.Any = None,  # noqa: ARG002 - given by name
+        self, _resource: str, _event: str, trigger: typing.Any, **_payload: typing.Any
     ) -> None:
         """Start what belongs to a process that serves the API: the conductor, or only its hints."""
         if trigger is wsgi.WorkerService:

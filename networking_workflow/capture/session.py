@@ -97,6 +97,7 @@ def add_edge(session: typing.Any, edge: changes.Edge) -> None:
 class _Call(threading.local):
     def __init__(self) -> None:  # once a thread
         self.ids: list[str] | None = None
+        self.calls = 0  #: blocks that what follows a commit waits for
         self.held: list[str] | None = None  #: to be told of together; None: at each commit
         self.afterwards: list[typing.Callable[[], None]] = []
 
@@ -105,18 +106,22 @@ _CALL = _Call()
 
 
 @contextlib.contextmanager
-def committed_ids(*, told_together: bool = False) -> typing.Iterator[list[str]]:
+def committed_ids(
+    *, told_together: bool = False, is_call: bool = True
+) -> typing.Iterator[list[str]]:
     """Give a list that gets the id of each workflow committed on this thread within the block.
 
-    Blocks may be nested: the outer one gets what the inner one got. A block is one call of the
-    plugin; see :func:`after_call`.
+    Blocks may be nested: the outer one gets what the inner one got.
 
     :param told_together: call :data:`AFTER_COMMIT` once, at the end of the block: its commits
         change one resource one after the other, and are folded if nobody claims the first too soon.
+    :param is_call: the block is one call of the plugin; see :func:`after_call`. False: it only
+        collects, and nothing waits for its end.
     """
     outer, outer_held = _CALL.ids, _CALL.held
     inner: list[str] = []
     _CALL.ids = inner
+    _CALL.calls += is_call
     if told_together and outer_held is None:
         _CALL.held = []
     try:
@@ -126,20 +131,21 @@ def committed_ids(*, told_together: bool = False) -> typing.Iterator[list[str]]:
         if held and held is not outer_held:
             tell(held)
         _CALL.ids = outer
+        _CALL.calls -= is_call
         if outer is not None:
             outer.extend(inner)
-        else:
+        if not _CALL.calls:
             afterwards, _CALL.afterwards = _CALL.afterwards, []
             for do in afterwards:
                 do()
 
 
 def after_call(do: typing.Callable[[], None]) -> None:
-    """Do it when this thread's outermost block of :func:`committed_ids` ends; at once without one.
+    """Do it when this thread's outermost call of the plugin ends; at once outside of one.
 
     For what would share the interpreter with the rest of the call, whose answer is waited for.
     """
-    if _CALL.ids is None:
+    if not _CALL.calls:
         do()
     else:
         _CALL.afterwards.append(do)
@@ -283,6 +289,7 @@ class Capture:
 
 
 def tell(workflow_ids: list[str]) -> None:
+    """Call :data:`AFTER_COMMIT`: these workflows have been committed, and may be READY."""
     for hook in AFTER_COMMIT:
         hook(workflow_ids)
 
