@@ -26,17 +26,16 @@ LOG = logging.getLogger(__name__)
 #: Workflows that one request moves at most; each is a transaction of its own.
 MOST = 1000
 
-_OWNED_OR_WAITING = frozenset(
-    state for state, after in states.WORKFLOW_MOVES if after is states.WorkflowState.CANCELLED
-) | frozenset(states.OWNED)
+
+def _before(state: states.WorkflowState) -> frozenset[states.WorkflowState]:
+    return frozenset(before for before, after in states.WORKFLOW_MOVES if after is state)
+
 
 #: What may be asked for -> the states in which it may be.
-ACTIONS: dict[str, frozenset[states.WorkflowState]] = {
+_FROM: dict[str, frozenset[states.WorkflowState]] = {
     "retry": frozenset({states.WorkflowState.FAILED}),
-    "skip": frozenset(
-        state for state, after in states.WORKFLOW_MOVES if after is states.WorkflowState.SKIPPED
-    ),
-    "cancel": _OWNED_OR_WAITING,
+    "skip": _before(states.WorkflowState.SKIPPED),
+    "cancel": _before(states.WorkflowState.CANCELLED) | states.OWNED,
 }
 
 #: What the answer to a request for many says of each.
@@ -109,7 +108,7 @@ class WorkflowsController(readonly.ReadOnlyController):
     ) -> dict[str, typing.Any]:
         _enforce(context, action, {})
         asked = _many(body)
-        filters = _with_states(asked.filters, ACTIONS[action])
+        filters = _with_states(asked.filters, _FROM[action])
         page = lists.Page(
             filters=filters, sorts=[("created_at", True), ("id", True)], limit=asked.limit
         )

@@ -13,10 +13,10 @@ import threading
 import time
 import typing
 
-import sqlalchemy as sa
 import webob
 
 from networking_workflow.api import fields
+from networking_workflow.conductor import guard
 from networking_workflow.journal import outcomes
 from networking_workflow.model.states import TERMINAL, WorkflowState
 
@@ -80,19 +80,22 @@ class Waiting:
         self._free, self._lock = most, threading.Lock()
 
     def answer(
-        self, response: webob.Response, ids: list[str], wanted: Preferences
+        self, response: webob.Response, ids: list[str], wanted: Preferences, place: str
     ) -> webob.Response:
         """Return the answer that the caller prefers to ``response``, which the call itself gave.
 
         Blocks for as long as the caller wants to wait. The database keeps what the call changed.
+
+        :param ids: the workflows that the call opened.
+        :param place: the path under which they are found.
         """
         if wanted.wait_s is None:
-            return _accepted(response, ids)
+            return _accepted(response, place)
         wait_s = min(wanted.wait_s, self._max_wait_s)
         with self._place() as free:
             if not free:
                 response.headers[WAIT] = TOO_MANY
-                return _accepted(response, ids) if wanted.respond_async else response
+                return _accepted(response, place) if wanted.respond_async else response
             found = self._wait(ids, wait_s)
         response.headers["Preference-Applied"] = f"wait={wait_s:g}"
         failed = _failed(found or [])
@@ -100,7 +103,7 @@ class Waiting:
             return _bad_gateway(response, failed[0])
         ended = found is not None and _ended(found)
         response.headers[WAIT] = DONE if ended else TIMED_OUT
-        return _accepted(response, ids) if wanted.respond_async and not ended else response
+        return _accepted(response, place) if wanted.respond_async and not ended else response
 
     @contextlib.contextmanager
     def _place(self) -> typing.Iterator[bool]:
@@ -118,23 +121,21 @@ class Waiting:
 
         None: the time is over, and the database cannot be asked. The call itself is committed.
         """
-        deadline, pause = time.monotonic() + wait_s, _FIRST_LOOK_S
+        deadline, pause, away = time.monotonic() + wait_s, _FIRST_LOOK_S, False
         while True:
-            found = self._outcomes(ids)
+            found = None
+            try:
+                found = self._look(ids)
+            except guard.DATABASE_AWAY as error:
+                if not away:
+                    LOG.warning("A caller waits, and the database is away: %s", error)
+                away = True
             left = deadline - time.monotonic()
-            if found is not None and (_ended(found) or _failed(found)):
+            if left <= 0 or (found is not None and (_ended(found) or _failed(found))):
                 return found
-            if left <= 0:
-                return found
+            # No signal comes from conductors on other hosts: rows are all that every one writes.
             time.sleep(min(pause, left))
             pause = min(pause * _GROWTH, _LONGEST_LOOK_S)
-
-    def _outcomes(self, ids: list[str]) -> list[outcomes.Outcome] | None:
-        try:
-            return self._look(ids)
-        except sa.exc.DBAPIError as error:
-            LOG.warning("A caller waits, and the database is away: %s", error.orig)
-            return None
 
 
 #: Ends that are not what the caller asked for.
@@ -156,15 +157,10 @@ def _failed(found: list[outcomes.Outcome]) -> list[outcomes.Outcome]:
     return [one for one in found if one.state in _FAILED]
 
 
-#: Workflows that a Location names at most: it is one line of 8 kB, as other headers.
-_MOST_IN_A_LOCATION = 50
-
-
-def _accepted(response: webob.Response, ids: list[str]) -> webob.Response:
+def _accepted(response: webob.Response, place: str) -> webob.Response:
     """Make it 202: the resource as it was accepted, and where to ask how far the work is."""
     response.status = 202
-    where = ids[0] if len(ids) == 1 else "?id=" + "&id=".join(ids[:_MOST_IN_A_LOCATION])
-    response.headers["Location"] = f"/v2.0/workflows{'/' if len(ids) == 1 else ''}{where}"
+    response.headers["Location"] = place
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
     applied = response.headers.get("Preference-Applied")
     response.headers["Preference-Applied"] = ", ".join(filter(None, [applied, "respond-async"]))

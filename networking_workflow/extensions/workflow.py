@@ -9,7 +9,15 @@ from neutron.api import extensions
 from neutron_lib.api import extensions as api_extensions
 from neutron_lib.plugins import directory
 
-from networking_workflow.api import actions, fields, readonly, sync_state, tasks, workflows
+from networking_workflow.api import (
+    actions,
+    fields,
+    policies,
+    readonly,
+    sync_state,
+    tasks,
+    workflows,
+)
 
 ALIAS = "workflow"
 
@@ -54,7 +62,7 @@ class Workflow(api_extensions.ExtensionDescriptor):  # type: ignore[misc]  # Neu
         )
         task = readonly.ReadOnlyController(plugin, tasks.COLLECTION, tasks.MEMBER, tasks.ATTRIBUTES)
         return [
-            readonly.extension(workflow, workflows.ATTRIBUTES, *actions.ACTIONS),
+            readonly.extension(workflow, workflows.ATTRIBUTES, *policies.ACTIONS),
             readonly.extension(task, tasks.ATTRIBUTES),
         ]
 

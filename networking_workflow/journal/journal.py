@@ -268,7 +268,7 @@ class Journal:
             return 0
         return retries.run(self.engine, lambda c: chores.fail_mutual_holds(c, limit))
 
-    def prune(self, *, keep_finished_s: float, keep_failed_s: float, limit: int = 500) -> int:
+    def prune(self, *, keep_finished_s: float, keep_failed_s: float, limit: int) -> int:
         """Forget up to ``limit`` workflows that ended longer ago; return how many."""
         age = prune.Age(finished_s=keep_finished_s, failed_s=keep_failed_s)
         if not self._look(lambda c: prune.old(c, age, limit=1)):

@@ -5,6 +5,7 @@
 
 import collections.abc
 import dataclasses
+import typing
 
 import sqlalchemy as sa
 
@@ -17,9 +18,6 @@ _W = tables.workflows.c
 _READ = sa.select(
     *(_W.id, _W.state, _W.resource_type, _W.resource_id, _W.superseded_by, _W.failure_code)
 ).where(_W.id.in_(sa.bindparam("ids", expanding=True)))
-
-#: Successors of successors that are followed; each takes a statement.
-_MOST_HOPS = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,23 +34,28 @@ class Outcome:
 def outcomes(connection: sa.Connection, ids: collections.abc.Iterable[str]) -> list[Outcome]:
     """Return how the workflows stand, each once; those that were pruned are left out.
 
-    A SUPERSEDED one stands as the workflow that took its work over.
+    A SUPERSEDED one stands as the workflow that took its work over: a statement a step.
     """
-    found: dict[str, Outcome] = {}
+    found: list[Outcome] = []
+    seen: set[str] = set()
     wanted = set(ids)
-    for _ in range(_MOST_HOPS):
-        rows = connection.execute(_READ, {"ids": sorted(wanted)}).all() if wanted else []
-        wanted = set()
-        for row in rows:
+    while wanted:
+        seen |= wanted
+        following = set()
+        for row in connection.execute(_READ, {"ids": sorted(wanted)}):
             if row.state == WorkflowState.SUPERSEDED and row.superseded_by:
-                wanted.add(row.superseded_by)
-                continue
-            found[row.id] = Outcome(
-                workflow_id=row.id,
-                resource_type=row.resource_type,
-                resource_id=row.resource_id,
-                state=WorkflowState(row.state),
-                failure=FailureCode(row.failure_code) if row.failure_code else None,
-            )
-        wanted -= found.keys()
-    return list(found.values())
+                following.add(row.superseded_by)
+            else:
+                found.append(_outcome(row))
+        wanted = following - seen
+    return found
+
+
+def _outcome(row: typing.Any) -> Outcome:
+    return Outcome(
+        workflow_id=row.id,
+        resource_type=row.resource_type,
+        resource_id=row.resource_id,
+        state=WorkflowState(row.state),
+        failure=FailureCode(row.failure_code) if row.failure_code else None,
+    )

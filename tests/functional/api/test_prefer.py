@@ -33,6 +33,11 @@ class Waiter:
         self._tenant, self._name = tenant, name
         self._answer = threads.submit(self._call)
 
+    def after(self, end: typing.Callable[[str], None]) -> clients.Answer:
+        """Return the answer once ``end`` has ended the workflow that the call opened."""
+        end(self.workflow())
+        return self.answer()
+
     def _call(self) -> clients.Answer:
         body = {"network": {"name": self._name}}
         return self._tenant.call("POST", "/networks", body, Prefer="wait=30")
@@ -81,27 +86,21 @@ def _place(answer: clients.Answer) -> str:
 def test_who_waits_is_answered_when_the_backends_have_followed(
     threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
 ) -> None:
-    waiter = Waiter(threads, tenant, "waits")
-    workflow = waiter.workflow()
-    seeded.succeed(workflow)
-    answer = waiter.answer()
+    answer = Waiter(threads, tenant, "waits").after(seeded.succeed)
     assert (answer.status, answer.body["network"]["name"]) == (201, "waits")
     assert answer.headers["Preference-Applied"] == "wait=30"
     assert answer.headers[prefer.WAIT] == "done"
-    assert _workflow(answer) == workflow
+    assert tenant.get(f"/workflows/{_workflow(answer)}")["workflow_state"] == "SUCCESS"
 
 
 def test_who_waits_is_told_of_the_failure_and_the_change_stays(
     threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
 ) -> None:
-    waiter = Waiter(threads, tenant, "fails")
-    workflow = waiter.workflow()
-    seeded.fail(workflow)
-    answer = waiter.answer()
+    answer = Waiter(threads, tenant, "fails").after(seeded.fail)
     code = failures.FailureCode.BACKEND_REFUSED
     assert answer.status == 502
     assert answer.headers[prefer.WAIT] == "failed"
-    assert answer.body["workflow"]["id"] == workflow
+    assert answer.body["workflow"]["id"] == _workflow(answer)
     assert answer.body["workflow"]["failure"] == {
         "code": code,
         "message": failures.TENANT_TEXT[code],
