@@ -8,7 +8,7 @@ import datetime
 import sqlalchemy as sa
 
 from networking_workflow.journal import prune, record, tables
-from networking_workflow.model import tasks
+from networking_workflow.model import tasks, workflows
 from networking_workflow.model.states import Operation, TaskState
 from tests.contract.journal.world import FAILURE, World, change
 
@@ -38,37 +38,46 @@ def ended(world: World, *workflow_ids: str, days_ago: float) -> None:
     world.sync()
 
 
-def succeeded(world: World, resource: str, operation: Operation = Operation.UPDATE) -> str:
+def run(world: World, resource: str, operation: Operation = Operation.UPDATE) -> workflows.Claim:
+    """Record a change and claim it, when nothing else is READY."""
     (workflow,) = world.record(change(resource, operation))
     claim = world.claim()
-    assert claim is not None and claim.id == workflow
-    (task,) = world.journal.start_tasks(
-        claim, [tasks.PlannedTask(name="ovn", driver="ovn", position=0)]
-    )
+    assert claim is not None
+    assert claim.id == workflow
+    return claim
+
+
+def succeeded(world: World, resource: str, operation: Operation = Operation.UPDATE) -> str:
+    claim = run(world, resource, operation)
+    planned = [tasks.PlannedTask(name="ovn", driver="ovn", position=0)]
+    (task,) = world.journal.start_tasks(claim, planned)
     world.journal.succeed(claim, [tasks.TaskResult(id=task.id, state=TaskState.SUCCESS)])
     world.sync()
-    return workflow
+    return claim.id
 
 
 def failed(world: World, resource: str) -> str:
-    (workflow,) = world.record(change(resource))
-    claim = world.claim()
-    assert claim is not None and claim.id == workflow
+    claim = run(world, resource)
     world.journal.fail(claim, FAILURE)
     world.sync()
-    return workflow
+    return claim.id
 
 
 def ids(world: World) -> set[str]:
     return {row.id for row in world.query(sa.select(tables.workflows.c.id))}
 
 
+def only_the_older_goes(world: World, older: tuple[str, float], younger: tuple[str, float]) -> None:
+    """Take two that ended so many days ago."""
+    for workflow, days_ago in (older, younger):
+        ended(world, workflow, days_ago=days_ago)
+    assert forget(world) == 1
+    assert ids(world) == {younger[0]}
+
+
 def test_ended_workflows_go_with_their_tasks_when_they_are_old(world: World) -> None:
     old, young = succeeded(world, "port/old"), succeeded(world, "port/young")
-    ended(world, old, days_ago=14.1)
-    ended(world, young, days_ago=13.9)
-    assert forget(world) == 1
-    assert ids(world) == {young}
+    only_the_older_goes(world, (old, 14.1), (young, 13.9))
     (task,) = world.query(sa.select(tables.tasks.c.workflow_id))
     assert task.workflow_id == young
     assert forget(world) == 0
@@ -76,10 +85,7 @@ def test_ended_workflows_go_with_their_tasks_when_they_are_old(world: World) -> 
 
 def test_failed_ones_stay_longer(world: World) -> None:
     kept, gone = failed(world, "port/a"), failed(world, "port/b")
-    ended(world, kept, days_ago=89.9)
-    ended(world, gone, days_ago=90.1)
-    assert forget(world) == 1
-    assert ids(world) == {kept}
+    only_the_older_goes(world, (gone, 90.1), (kept, 89.9))
     world.journal.retry(kept)
     assert world.state(kept) == "READY"
 
