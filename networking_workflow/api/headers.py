@@ -57,4 +57,5 @@ def _place(request: webob.Request, ids: list[str]) -> str:
     """Return the path of the workflow, or of all that the call opened."""
     if len(ids) == 1:
         return f"/v2.0/workflows/{ids[0]}"
-    return f"/v2.0/workflows?operation_id={request.environ['openstack.request_id']}"
+    context = request.environ["neutron.context"]  # whose id capture writes
+    return f"/v2.0/workflows?operation_id={context.request_id}"
