@@ -10,6 +10,7 @@ import webob
 
 from networking_workflow.api import prefer
 from networking_workflow.capture import session
+from networking_workflow.model import frames
 
 #: The workflows that the call opened and committed, separated by a comma.
 WORKFLOW_ID = "OpenStack-Workflow-Id"
@@ -35,6 +36,11 @@ class Around:
         self, environ: Environ, start_response: StartResponse
     ) -> collections.abc.Iterable[bytes]:
         """Answer one request."""
+        return frames.with_room(lambda: self._call(environ, start_response))
+
+    def _call(
+        self, environ: Environ, start_response: StartResponse
+    ) -> collections.abc.Iterable[bytes]:
         if environ["REQUEST_METHOD"] in _READING:
             return self._application(environ, start_response)
         body: collections.abc.Iterable[bytes]

@@ -8,7 +8,7 @@ import threading
 import time
 
 from networking_workflow.conductor import guard, lease, runs, work
-from networking_workflow.model import errors, workflows
+from networking_workflow.model import errors, frames, workflows
 
 LOG = logging.getLogger(__name__)
 
@@ -89,6 +89,9 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         """Work until the conductor stops."""
+        frames.with_room(self._work)
+
+    def _work(self) -> None:
         passes_on = self._signal.wait()
         while not self._stopping.is_set():
             found, error = guard.guarded(self._claim, "Claiming a workflow")
