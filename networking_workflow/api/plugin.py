@@ -75,7 +75,11 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         return journals.Journal(assembly.database(cfg.CONF, workers=0))
 
     def around_api(self, application: headers.Application) -> headers.Application:
-        """Return ``application`` with what our answers have in their headers, and ``Prefer``."""
+        """Return ``application`` with what our answers have in their headers, and ``Prefer``.
+
+        Called when all else of the API is made, and before its first request.
+        """
+        startup.load_policies()
         group = cfg.CONF[conf_workflow.GROUP]
         waiting = prefer.Waiting(
             lambda ids: self.journal.outcomes(ids),

@@ -5,6 +5,8 @@
 
 import importlib.metadata
 
+from neutron import policy
+from neutron_lib import context
 from neutron_lib.db import api as db_api
 from oslo_config import cfg
 from oslo_db import exception as db_exc
@@ -34,6 +36,17 @@ def check(conf: cfg.ConfigOpts) -> None:
             f"The database of [database] connection does not answer: {_first_line(error)}. "
             "Start it, or correct the URL."
         ) from error
+
+
+def load_policies() -> None:
+    """Load the rules of policy now, once Neutron's extensions are there.
+
+    Neutron loads them in the first request, step by step, into what a second one uses meanwhile:
+    it finds no rule yet and answers 403 (``init`` of ``neutron/policy.py``, and of
+    ``neutron_lib/policy/_engine.py`` when a caller's context is made).
+    """
+    policy.init()
+    context.Context()
 
 
 def _check_drivers(configured: list[str]) -> None:

@@ -43,13 +43,8 @@ def post_fork(server: typing.Any, _worker: typing.Any) -> None:
 def post_worker_init(worker: typing.Any) -> None:
     """Prepare a worker that has loaded Neutron, before it serves its first request.
 
-    SIGTERM is to do both: what Neutron's drivers want to do at it, and end the worker. And
-    ``neutron/policy.py`` publishes its enforcer before its rules: of several requests at once the
-    first were answered with 403.
+    SIGTERM is to do both: what Neutron's drivers want to do at it, and end the worker.
     """
-    from neutron import policy  # not before the worker was forked
-
-    policy.init()
     before = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: types.FrameType | None) -> None:

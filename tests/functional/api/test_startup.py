@@ -1,10 +1,15 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""What is configured wrongly keeps an API process from starting, and it says what to do."""
+"""What is configured wrongly keeps an API process from starting, and it says what to do.
 
+What is configured rightly is ready when the process takes its first request.
+"""
+
+import concurrent.futures
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import typing
@@ -13,10 +18,12 @@ import pytest
 import sqlalchemy as sa
 from neutron.db.migration.models import head
 
+from lab import client, neutron
 from lab.databases import pool
 from lab.neutron import config as lab_config
 from lab.neutron import schema as lab_schema
 from networking_workflow.journal import schema
+from tests.waiting import wait_until
 
 
 def boot(
@@ -116,3 +123,37 @@ def test_a_bad_option(tmp_path: pathlib.Path, option: str, value: str, text: str
     engine.dispose()
     ended = boot(url, workflow={option: value})
     assert_refused(ended, f"[workflow] {option} = {value}: {text}")
+
+
+def accepts(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_the_first_requests_of_a_process_are_all_answered_when_they_come_together(
+    database_pool: pool.Pool,
+) -> None:
+    with database_pool.blank("mariadb") as database:
+        lab_schema.create(database)
+        kind = lab_config.Profile(
+            database_url=database.url, core_plugin="ml2_workflow", tenants=True
+        )
+        with lab_config.Deployment(kind) as deployment:
+            api = neutron.NeutronApi(deployment)
+            try:
+                api.launch()
+                wait_until(lambda: accepts(("127.0.0.1", api.port)), 60, "the server to listen")
+
+                def create(number: int) -> int:
+                    with client.Client(api.url, headers=client.identity("first")) as caller:
+                        body = {"network": {"name": f"first-{number}"}}
+                        return caller.call("POST", "/networks", body).status
+
+                with concurrent.futures.ThreadPoolExecutor(api.threads) as several:
+                    answers = list(several.map(create, range(api.threads)))
+            finally:
+                api.kill()
+    assert answers == [201] * api.threads
