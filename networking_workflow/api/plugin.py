@@ -17,6 +17,7 @@ from networking_workflow.api import (
     headers,
     prefer,
     startup,
+    status,
     sync_state,
     tasks,
     workflows,
@@ -26,6 +27,7 @@ from networking_workflow.capture import seams
 from networking_workflow.cmd import assembly, embedded, servers
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.journal import journal as journals
+from networking_workflow.model.status import StatusMode
 
 #: Of the API extension that every deployment with this plugin has.
 ALIAS = "workflow"
@@ -47,6 +49,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         capture_plugin.exit_on_error(servers.refuse_a_later_fork)
         capture_plugin.exit_on_error(lambda: startup.check(cfg.CONF))
         sync_state.install()
+        status.install()
         seams.see_every_request()
         super().__init__()
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
@@ -77,6 +80,8 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
     def around_api(self, application: headers.Application) -> headers.Application:
         """Return ``application`` with what our answers have in their headers, and ``Prefer``.
 
+        And with another ``status``, if so configured.
+
         Called when all else of the API is made, and before its first request.
         """
         startup.load_policies()
@@ -86,6 +91,8 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
             max_wait_s=group.max_wait_s,
             most=group.max_waiters,
         )
+        if group.status_mode == StatusMode.EXTENDED:
+            application = status.Extended(application)
         return headers.Around(application, waiting)
 
     @property

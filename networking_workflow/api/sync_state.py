@@ -146,6 +146,11 @@ def extend(resource: dict[str, typing.Any], row: typing.Any) -> None:
     resource.update(_shown(packed))
 
 
+def of(row: typing.Any) -> states.SyncState:
+    """Return the state of an ORM row that is no security group's rule."""
+    return states.SyncState(_shown(row.standard_attr.workflow_sync)["sync_state"])
+
+
 def _shown(packed: str | None) -> dict[str, typing.Any]:
     if packed is None:
         return {

@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from networking_workflow.conductor import settings
 from networking_workflow.model import errors, retry
+from networking_workflow.model.status import StatusMode
 
 GROUP = "workflow"
 
@@ -113,6 +114,18 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         help="Calls of one API process that may wait at a time; each keeps a thread of its server "
         "(never a database connection). Further ones get the asynchronous answer, which says so. "
         "Keep it below the server's threads: half of them leaves others room.",
+    ),
+    cfg.StrOpt(
+        "status_mode",
+        default=StatusMode.SEPARATE.value,
+        choices=[
+            (StatusMode.SEPARATE.value, "as Neutron has it; sync_state beside it says the rest"),
+            (StatusMode.EXTENDED.value, "BUILD or ERROR where sync_state is PENDING or ERROR"),
+        ],
+        help="What 'status' of networks, ports, routers, floating IPs and trunks says in the API's "
+        "answers. With 'extended' unfinished backend work reads BUILD and failed work ERROR, also "
+        "to filters and sorting. Callers with the role 'service' always get Neutron's own status: "
+        "give it to Nova's user first (see status.md).",
     ),
     cfg.IntOpt(
         "keep_finished_days",

@@ -8,16 +8,20 @@ import typing
 from neutron.api import extensions
 from neutron_lib.api import extensions as api_extensions
 from neutron_lib.plugins import directory
+from oslo_config import cfg
 
 from networking_workflow.api import (
     actions,
     fields,
     policies,
     readonly,
+    status,
     sync_state,
     tasks,
     workflows,
 )
+from networking_workflow.conf import workflow as conf_workflow
+from networking_workflow.model.status import StatusMode
 
 ALIAS = "workflow"
 
@@ -70,7 +74,10 @@ class Workflow(api_extensions.ExtensionDescriptor):  # type: ignore[misc]  # Neu
         """Return the attributes of our collections, and those that other collections gain."""
         if version != "2.0":
             return {}
-        return sync_state.gained() | _OWN
+        gained = sync_state.gained()
+        if cfg.CONF[conf_workflow.GROUP].status_mode == StatusMode.EXTENDED:
+            status.extend(gained)
+        return gained | _OWN
 
     def get_optional_extensions(self) -> typing.Sequence[str]:
         """Return what must have added its collections before ours are extended."""

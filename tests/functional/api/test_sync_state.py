@@ -152,6 +152,25 @@ def test_success_and_failure_show_on_the_resource(
     assert {port["id"] for port in both} == {good["id"], bad["id"]}
 
 
+@pytest.mark.on_sqlite
+def test_status_is_neutrons_own_unless_configured_otherwise(
+    neutron: clients.Neutron, seeded: seed.Seed
+) -> None:
+    tenant = neutron.tenant()
+    port = tenant.create("port", network_id=tenant.create("network")["id"])
+    settle(tenant, port["id"], seeded.fail)
+    (shown,) = tenant.get(f"/ports?id={port['id']}&status=DOWN")
+    assert (shown["status"], shown["sync_state"]) == ("DOWN", "ERROR")
+    assert tenant.status("GET", "/ports?extended_status=ERROR") == 400
+    # The database computes it all the same; tests/functional/services has the mode itself.
+    found = neutron.plugin.get_ports(
+        neutron.context(),
+        filters={"id": [port["id"]], "extended_status": ["ERROR"]},
+        sorts=[("extended_status", True)],
+    )
+    assert [one["id"] for one in found] == [port["id"]]
+
+
 def test_an_unreachable_backend_is_said_on_the_port(
     neutron: clients.Neutron, seeded: seed.Seed
 ) -> None:

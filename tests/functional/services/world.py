@@ -22,7 +22,8 @@ class Neutron(cloud.Neutron):
         return dataclasses.replace(
             super().profile(),
             core_plugin="ml2_workflow",
-            workflow={"conductor": "separate"},
+            # Services, as most callers here are, see what they would see without it.
+            workflow={"conductor": "separate", "status_mode": "extended"},
             service_plugins=("ovn-router", "qos", "port_forwarding", "trunk", "segments", "log"),
             extension_drivers=("port_security", "qos"),
             tenants=True,
