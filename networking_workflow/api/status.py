@@ -70,7 +70,7 @@ def _of_row(row: typing.Any) -> str | None:
     return status.shown(row.status, sync_state.of(row))
 
 
-class _Column(hybrid.Comparator[str]):
+class _Column(hybrid.Comparator[str | None]):
     """The column of :func:`_of_row`, computed by the database."""
 
     property: typing.Any = None  # Neutron looks there whether it may be sorted by

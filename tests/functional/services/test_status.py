@@ -51,9 +51,11 @@ def test_every_kind_that_has_a_status_is_tried():
 def test_tenants_see_and_find_by_status_how_far_the_backends_are(world, tenant, service, kind):
     made = getattr(world, KINDS[kind])
     listed = f"/{kind}s?id={made['id']}"
+    settle(world, "SYNCED")
+    own = tenant.get(f"/{kind}s/{made['id']}")["status"]
     for state in states.SyncState:
         settle(world, state.value)
-        own = service.get(f"/{kind}s/{made['id']}")["status"]
+        assert service.get(f"/{kind}s/{made['id']}")["status"] == own
         shown = tenant.get(f"/{kind}s/{made['id']}")
         assert (shown["status"], shown["sync_state"]) == (status.shown(own, state), state)
         both = f"status={shown['status']}&status=N/A&sort_key=status&sort_dir=asc"
@@ -125,19 +127,19 @@ def test_pages_sorted_by_status_come_in_the_order_that_is_shown(world, tenant, d
 
 
 def pages(tenant, words):
-    """Yield the ports of all pages of a list, from link to link."""
+    """Yield the ports of the first pages of a list, from link to link."""
     query = urllib.parse.urlencode(words, doseq=True)
-    while query:
+    expected = urllib.parse.parse_qs(query)
+    for _ in range(6):
         body = tenant.get_whole(f"/ports?{query}")
         yield from body["ports"]
         links = {link["rel"]: link["href"] for link in body.get("ports_links", ())}
         query = urllib.parse.urlsplit(links.get("next", "")).query
+        if not query:
+            return
         asked = urllib.parse.parse_qs(query)
-        assert not query or {name: asked[name] for name in words} == {
-            name: value if isinstance(value, list) else [str(value)]
-            for name, value in words.items()
-        }
-        assert asked.keys() <= {*words, "marker"}
+        assert asked.pop("marker")
+        assert asked == expected
 
 
 @pytest.mark.parametrize(
