@@ -161,7 +161,7 @@ class _Reworded(typing.NamedTuple):
 
 def _asked(request: webob.Request) -> _Reworded | None:
     """Return the query to ask Neutron, if it is another than the caller's."""
-    path = request.path_info.strip("/").removesuffix(".json").split("/")
+    path = request.environ["PATH_INFO"].strip("/").removesuffix(".json").split("/")
     if len(path) > 2 or path[0] not in MODELS:
         return None
     wanted = _pairs(request.query_string)

@@ -82,6 +82,7 @@ def test_what_is_asked_of_the_status_is_asked_of_the_extended_one(path: str, que
         "/ports?fields=status&fields=sync_state",
         "/ports/p/bindings?status=ACTIVE",
         "/agents?status=DOWN",
+        "/%ff?status=DOWN",
         "/?status=DOWN",
     ],
 )
