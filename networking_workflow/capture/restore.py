@@ -15,16 +15,20 @@ the call is not taken back.
 
 import dataclasses
 import functools
+import logging
 import typing
 
 import sqlalchemy as sa
 from neutron_lib.db import api as db_api
 from neutron_lib.db import model_base, standard_attr
+from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 
 from networking_workflow.capture import classes, images, rows, session
 from networking_workflow.journal import reverts
 from networking_workflow.model import errors
+
+LOG = logging.getLogger(__name__)
 
 #: What others write at any time, or count by themselves.
 LEFT = frozenset(
@@ -62,18 +66,23 @@ def restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -
     """
     try:
         with session.committed_ids() as ids:
-            _restore(context.elevated(), call, workflow_ids)
+            _retried(lambda: _restore(context.elevated(), call, workflow_ids))
     except CannotRestore as error:
         return Restored(done=False, why_not=str(error))
     except (db_exc.DBReferenceError, db_exc.DBDuplicateEntry):
-        return Restored(
-            done=False,
-            why_not="Something else relies on what was changed, or has taken its place; all stays.",
-        )
+        why = "Something else relies on what this call made, or has taken the place of what it took"
+        return Restored(done=False, why_not=f"{why} away; all stays.")
+    except db_exc.DBError as error:
+        LOG.warning("What a call changed cannot be undone: %s", error)
+        return Restored(done=False, why_not="The database did not answer; what it changed stays.")
     return Restored(done=True, workflow_ids=tuple(ids))
 
 
-@db_api.retry_db_errors
+def _retried(do: typing.Callable[[], None]) -> None:
+    """Repeat after a deadlock; a duplicate, which Neutron's own decorator repeats, stays one."""
+    oslo_db_api.wrap_db_retry(max_retries=10, retry_interval=0.1, retry_on_deadlock=True)(do)()
+
+
 def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -> None:
     with db_api.CONTEXT_WRITER.using(context) as writer:
         connection = writer.connection()
@@ -99,8 +108,11 @@ def _check(name: images.RowName, row: images.Image, now: images.Values | None) -
     """
     if row.after is None and now is None:
         return
-    same = row.after is not None and now is not None
-    if same and all(now[column] == row.after[column] for column in _changed(row)):
+    if (
+        row.after is not None
+        and now is not None
+        and all(now[column] == row.after[column] for column in _changed(row))
+    ):
         return
     raise CannotRestore(
         f"What the call changed ({name.table}) was changed again since; that stays, and what this "
@@ -138,8 +150,8 @@ def _check_dependents(
             if reference.table.name not in classes.ITSELF or reference.on_delete != "CASCADE":
                 continue
             query = sa.select(reference.table).where(reference.to(values))
-            for row in connection.execute(query).mappings():
-                if images.name_of(reference.table, row) not in changed:
+            for other in connection.execute(query).mappings():
+                if images.name_of(reference.table, other) not in changed:
                     raise CannotRestore(
                         f"Something else ({reference.table.name}) was made since that relies on "
                         "what this call made; all stays."
@@ -155,8 +167,9 @@ def _put_back(
     order = {table: place for place, table in enumerate(images.tables())}
     names = sorted(changed, key=lambda name: order[name.table])
     for name in names:
-        if name not in found and changed[name].before is not None:
-            writer.add(_made(writer, name.table, changed[name].before))
+        before = changed[name].before
+        if name not in found and before is not None:
+            writer.add(_made(writer, name.table, before))
             _write(writer)
     for name in names:
         if name in found and changed[name].before is not None:
