@@ -35,7 +35,7 @@ A changed row of these tables is a workflow of the resource. Keys are exclusive 
 docs/keys.md says why. A workflow has one task for each driver that handles its kind: here `ovn`.
 It ends in SUCCESS only when the rows that are read back are as they should be; `column:key` is a
 key of a map column. The rows were noted while this plugin made, changed and deleted one of each
-kind. Calls are cases of `test_every_changed_row_has_its_workflow_and_every_workflow_its_row`
+kind. Calls are cases of `test_every_changed_row_has_its_workflow_and_undone_every_row_is_as_before`
 (`tests/functional/capture/test_operations.py` without a backend,
 `tests/functional/services/test_operations.py` beside OVN); other tests are below
 `tests/functional`.

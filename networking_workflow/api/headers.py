@@ -4,12 +4,13 @@
 """What answers of calls that change something say in their headers, and what callers prefer."""
 
 import collections.abc
+import contextlib
 import typing
 
 import webob
 
 from networking_workflow.api import prefer
-from networking_workflow.capture import session
+from networking_workflow.capture import images, restore, session
 from networking_workflow.model import frames
 
 #: The workflows that the call opened and committed, separated by a comma.
@@ -48,15 +49,22 @@ class Around:
         return body
 
     def _answer(self, request: webob.Request) -> webob.Response:
-        with session.committed_ids(is_call=False) as ids:
+        wanted = prefer.parse(request.headers.get("Prefer", ""))
+        with contextlib.ExitStack() as stack:
+            ids = stack.enter_context(session.committed_ids(is_call=False))
+            changed = stack.enter_context(images.keeping()) if wanted.wait_s is not None else None
             response = request.get_response(self._application)
         if not ids:
             return response
         response.headers[WORKFLOW_ID] = ", ".join(ids[:MOST_IDS])
-        wanted = prefer.parse(request.headers.get("Prefer", ""))
         if response.status_int >= 300 or not wanted:
             return response  # an error is told, whatever else was committed
-        return self._waiting.answer(response, ids, wanted, _place(request, ids))
+
+        def undo() -> restore.Restored:
+            assert changed is not None, "only those who wait hear of a failure"
+            return restore.restore(request.environ["neutron.context"], changed, ids)
+
+        return self._waiting.answer(response, ids, wanted, _place(request, ids), undo)
 
 
 def _place(request: webob.Request, ids: list[str]) -> str:

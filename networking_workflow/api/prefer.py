@@ -16,6 +16,7 @@ import typing
 import webob
 
 from networking_workflow.api import fields
+from networking_workflow.capture import restore
 from networking_workflow.conductor import guard
 from networking_workflow.journal import outcomes
 from networking_workflow.model.states import TERMINAL, WorkflowState
@@ -38,6 +39,7 @@ _PREFERENCE = re.compile(
 )
 
 Look = collections.abc.Callable[[collections.abc.Iterable[str]], list[outcomes.Outcome]]
+Undo = collections.abc.Callable[[], restore.Restored]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,14 +82,21 @@ class Waiting:
         self._free, self._lock = most, threading.Lock()
 
     def answer(
-        self, response: webob.Response, ids: list[str], wanted: Preferences, place: str
+        self,
+        response: webob.Response,
+        ids: list[str],
+        wanted: Preferences,
+        place: str,
+        undo: Undo,
     ) -> webob.Response:
         """Return the answer that the caller prefers to ``response``, which the call itself gave.
 
-        Blocks for as long as the caller wants to wait. The database keeps what the call changed.
+        Blocks for as long as the caller wants to wait. If a workflow has failed by then, what the
+        call changed is undone; what an operator ended is not, nor is anything when time is over.
 
         :param ids: the workflows that the call opened.
         :param place: the path under which they are found.
+        :param undo: makes the database as it was before the call, if it still may.
         """
         if wanted.wait_s is None:
             return _accepted(response, place)
@@ -100,7 +109,7 @@ class Waiting:
         response.headers["Preference-Applied"] = f"wait={wait_s:g}"
         failed = _failed(found or [])
         if failed:
-            return _bad_gateway(response, failed[0])
+            return _bad_gateway(response, failed[0], _undone(failed, undo))
         ended = found is not None and _ended(found)
         response.headers[WAIT] = DONE if ended else TIMED_OUT
         return _accepted(response, place) if wanted.respond_async and not ended else response
@@ -157,6 +166,12 @@ def _failed(found: list[outcomes.Outcome]) -> list[outcomes.Outcome]:
     return [one for one in found if one.state in _FAILED]
 
 
+def _undone(failed: list[outcomes.Outcome], undo: Undo) -> restore.Restored:
+    if all(one.state is not WorkflowState.FAILED for one in failed):
+        return restore.Restored(done=False, why_not="An operator ended it; the change stays.")
+    return undo()
+
+
 def _accepted(response: webob.Response, place: str) -> webob.Response:
     """Make it 202: the resource as it was accepted, and where to ask how far the work is."""
     response.status = 202
@@ -167,8 +182,10 @@ def _accepted(response: webob.Response, place: str) -> webob.Response:
     return response
 
 
-def _bad_gateway(response: webob.Response, failed: outcomes.Outcome) -> webob.Response:
-    """Say which workflow failed and why, in words a tenant may read."""
+def _bad_gateway(
+    response: webob.Response, failed: outcomes.Outcome, restored: restore.Restored
+) -> webob.Response:
+    """Say which workflow failed and why, and what has become of the change, for tenants to read."""
     code = failed.failure.value if failed.failure else None
     said = fields.failure(code)
     why = said["message"] if said else "The change was ended without the backend having followed."
@@ -185,7 +202,9 @@ def _bad_gateway(response: webob.Response, failed: outcomes.Outcome) -> webob.Re
             "workflow_state": failed.state.value,
             "failure": said,
         },
-        "restored": False,
+        "restored": restored.done,
+        "not_restored_because": restored.why_not or None,
+        "restored_by": list(restored.workflow_ids),
     }
     response.status = 502
     response.headers[WAIT] = FAILED

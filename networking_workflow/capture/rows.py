@@ -34,7 +34,7 @@ class RowWithoutOwner(errors.WorkflowError):
 
 
 @functools.cache
-def _attributes(mapper: typing.Any) -> dict[str, str]:
+def attributes(mapper: typing.Any) -> dict[str, str]:
     """Return the attribute of each column of the mapper's own table."""
     return {
         prop.columns[0].name: prop.key
@@ -49,7 +49,7 @@ class Row:
     def __init__(self, state: typing.Any, is_delete: bool) -> None:
         self.state = state
         self.table: str = state.mapper.local_table.name
-        self.attributes = _attributes(state.mapper)
+        self.attributes = attributes(state.mapper)
         if is_delete:
             self.operation = states.Operation.DELETE
         elif state.key is None:

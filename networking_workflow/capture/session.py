@@ -27,7 +27,7 @@ import typing
 from neutron_lib.plugins import directory
 from sqlalchemy import event, orm
 
-from networking_workflow.capture import changes, classes, rows, snapshots, workflows
+from networking_workflow.capture import changes, classes, images, rows, snapshots, workflows
 from networking_workflow.journal import failpoints, fence, record
 from networking_workflow.model import errors
 from networking_workflow.model import keys as model_keys
@@ -75,6 +75,7 @@ class _Transaction:
     #: length of ``collected`` when each savepoint began
     marks: dict[typing.Any, int] = dataclasses.field(default_factory=dict)
     recorded: list[str] = dataclasses.field(default_factory=list)
+    gens: dict[str, int] = dataclasses.field(default_factory=dict)  #: of each own key, as recorded
 
 
 def _of(session: typing.Any) -> _Transaction:
@@ -180,10 +181,11 @@ class Capture:
         for name, listener in self._listeners.items():
             event.remove(orm.Session, name, listener)
 
-    def after_begin(self, session: typing.Any, transaction: typing.Any, _conn: typing.Any) -> None:
+    def after_begin(self, session: typing.Any, transaction: typing.Any, conn: typing.Any) -> None:
         """Note the request's context; oslo.db takes it away before the commit."""
         if not transaction.nested:
             _note_context(session)
+            images.begin(session, conn)
 
     def after_attach(self, session: typing.Any, _row: typing.Any) -> None:
         """Note the context where a row of an earlier transaction is changed without a statement.
@@ -212,9 +214,11 @@ class Capture:
         """
         if transaction.parent is None:
             session.info.pop(_INFO, None)
+            images.end(session)
 
     def before_flush(self, session: typing.Any, _flush: typing.Any, _instances: typing.Any) -> None:
         """Make the API dicts of what this flush deletes."""
+        images.before_flush(session)
         if not session.deleted:
             return
         current = _of(session)
@@ -231,6 +235,7 @@ class Capture:
 
     def after_flush(self, session: typing.Any, flush: typing.Any) -> None:
         """Turn each row that the flush really changed into notes."""
+        images.after_flush(session, flush)
         current = _of(session)
         for state, (is_delete, list_only) in list(flush.states.items()):
             if not list_only:
@@ -258,6 +263,7 @@ class Capture:
         if session.in_nested_transaction():
             return
         _flush_until_clean(session)
+        images.before_commit(session)
         current: _Transaction | None = session.info.get(_INFO)
         if current is None or current.recorded:
             return
@@ -270,13 +276,16 @@ class Capture:
         connection = session.connection()
         new = workflows.build(connection, current.collected, origin, self.settings.lane)
         if new:
-            record.record(connection, new)
+            current.gens = record.record(connection, new)
             current.recorded = [workflow.id for workflow in new]
 
     def after_commit(self, session: typing.Any) -> None:
         """Tell who waits for work, and the request that is being answered."""
         current: _Transaction | None = session.info.get(_INFO)
-        if session.in_nested_transaction() or current is None or not current.recorded:
+        if session.in_nested_transaction():
+            return
+        images.after_commit(session, current.gens if current else {})
+        if current is None or not current.recorded:
             return
         failpoints.failpoint("capture.committed")
         ids, current.recorded = current.recorded, []

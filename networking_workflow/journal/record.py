@@ -14,14 +14,18 @@ from networking_workflow.model import workflows
 from networking_workflow.model.states import SyncState, WorkflowState
 
 
-def record(connection: sa.Connection, new: collections.abc.Sequence[workflows.NewWorkflow]) -> None:
+def record(
+    connection: sa.Connection, new: collections.abc.Sequence[workflows.NewWorkflow]
+) -> dict[str, int]:
     """Record ``new``, given in apply order, as the last statements before COMMIT.
+
+    Returns the generation that each of their own keys has now.
 
     Takes all their keys, inserts the workflows READY with their holds, and marks their resources
     PENDING. Works in any session's connection; on an old snapshot too, since nothing is decided.
     """
     if not new:
-        return
+        return {}
     holds = takes.take(connection, [takes.Want(workflow.id, workflow.keys) for workflow in new])
     gens = {(hold.workflow_id, hold.k): hold.gen for hold in holds}
     now = clock.local()
@@ -35,6 +39,7 @@ def record(connection: sa.Connection, new: collections.abc.Sequence[workflows.Ne
         upserts.upsert(connection.dialect.name, tables.resource_sync, _pending),
         [_sync_row(workflow, gen, now) for _, (workflow, gen) in sorted(latest.items())],
     )
+    return {key: gen for key, (_, gen) in latest.items()}
 
 
 _INSERT = sa.insert(tables.workflows)

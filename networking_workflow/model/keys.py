@@ -37,6 +37,13 @@ class Key(typing.NamedTuple):
     def __str__(self) -> str:
         return f"{self.lane}:{self.resource_type}/{self.resource_id}"
 
+    @classmethod
+    def parse(cls, text: str) -> "Key":
+        """Return the key that is written so."""
+        lane, _, resource = text.partition(":")
+        resource_type, _, resource_id = resource.partition("/")
+        return cls(lane, resource_type, resource_id)
+
 
 def is_first(key: str) -> bool:
     """Return whether a key, as text, is of one of the types that are locked first."""

@@ -70,6 +70,7 @@ WORKFLOW_MOVES: frozenset[tuple[WorkflowState, WorkflowState]] = frozenset(
         (_W.HELD, _W.FAILED),  # two that wait for each other
         (_W.FAILED, _W.READY),  # retried by an operator: keys taken anew
         (_W.FAILED, _W.SKIPPED),  # settled by an operator
+        (_W.FAILED, _W.REVERTED),  # its caller waited, and what it was to apply is undone
         (_W.RUNNING, _W.CANCELLED),  # cancel was requested and the call has returned
         (_W.RUNNING, _W.REVERTING),  # synchronous form, a task failed
         (_W.REVERTING, _W.REVERTED),

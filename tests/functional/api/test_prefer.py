@@ -28,9 +28,14 @@ class Waiter:
     """A call that another thread makes, and waits for."""
 
     def __init__(
-        self, threads: concurrent.futures.Executor, tenant: clients.Client, name: str
+        self,
+        threads: concurrent.futures.Executor,
+        tenant: clients.Client,
+        name: str,
+        change: tuple[str, str, typing.Any] | None = None,
     ) -> None:
         self._tenant, self._name = tenant, name
+        self._change = change or ("POST", "/networks", {"network": {"name": name}})
         self._answer = threads.submit(self._call)
 
     def after(self, end: typing.Callable[[str], None]) -> clients.Answer:
@@ -39,8 +44,7 @@ class Waiter:
         return self.answer()
 
     def _call(self) -> clients.Answer:
-        body = {"network": {"name": self._name}}
-        return self._tenant.call("POST", "/networks", body, Prefer="wait=30")
+        return self._tenant.call(*self._change, Prefer="wait=30")
 
     def workflow(self) -> str:
         """Return what the call has opened, when it has committed that."""
@@ -54,6 +58,9 @@ class Waiter:
 
         (workflow,) = wait_until(opened, PATIENCE_S, "the call to commit")
         return workflow
+
+    def is_answered(self) -> bool:
+        return self._answer.done()
 
     def answer(self) -> clients.Answer:
         return self._answer.result(PATIENCE_S)
@@ -93,7 +100,7 @@ def test_who_waits_is_answered_when_the_backends_have_followed(
     assert tenant.get(f"/workflows/{_workflow(answer)}")["workflow_state"] == "SUCCESS"
 
 
-def test_who_waits_is_told_of_the_failure_and_the_change_stays(
+def test_who_waits_is_told_of_the_failure_and_that_the_change_is_undone(
     threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
 ) -> None:
     answer = Waiter(threads, tenant, "fails").after(seeded.fail)
@@ -105,11 +112,103 @@ def test_who_waits_is_told_of_the_failure_and_the_change_stays(
         "code": code,
         "message": failures.TENANT_TEXT[code],
     }
-    assert answer.body["restored"] is False
     assert failures.TENANT_TEXT[code] in answer.body["NeutronError"]["message"]
     assert seed.DETAIL_SECRET not in str(answer.body)
-    (network,) = tenant.get("/networks?name=fails")
-    assert network["sync_state"] == "ERROR"
+    assert (answer.body["restored"], answer.body["not_restored_because"]) == (True, None)
+    assert tenant.get("/networks?name=fails") == []
+    failed = tenant.get(f"/workflows/{_workflow(answer)}")
+    assert failed["workflow_state"] == "REVERTED"
+    (task,) = tenant.get(f"/tasks?resource_id={failed['resource_id']}&task_state=FAILED")
+    assert task["failure"]["code"] == code
+    (undoing,) = answer.body["restored_by"]
+    shown = tenant.get(f"/workflows/{undoing}")
+    assert (shown["operation"], shown["workflow_state"]) == ("delete", "READY")
+    assert shown["operation_id"] == failed["operation_id"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_what_was_changed_or_deleted_is_as_it_was_when_that_failed(
+    threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed, method: str
+) -> None:
+    before = tenant.create("network", name=uuid.uuid4().hex)
+    path = f"/networks/{before['id']}"
+    body = {"network": {"name": "changed", "mtu": 1300}} if method == "PUT" else None
+    answer = failing(threads, tenant, seeded, method, path, body)
+    assert (answer.status, answer.body["restored"]) == (502, True)
+    after = tenant.get(path)
+    assert after["revision_number"] > before["revision_number"]
+    moving = {"revision_number", "updated_at", "sync_updated_at"}
+    assert {k: v for k, v in after.items() if k not in moving} == {
+        k: v for k, v in before.items() if k not in moving
+    }
+
+
+def failing(
+    threads: concurrent.futures.Executor,
+    tenant: clients.Client,
+    seeded: seed.Seed,
+    method: str,
+    path: str,
+    body: typing.Any,
+    *,
+    meanwhile: typing.Callable[[], typing.Any] = lambda: None,
+) -> clients.Answer:
+    """Change a resource; its workflow ends as FAILED once ``meanwhile`` has been called."""
+    rows = f"/workflows?resource_id={path.rpartition('/')[2]}&sort_key=created_at&sort_dir=asc"
+    known = {row["id"] for row in tenant.get(rows)}
+    for workflow in known:
+        seeded.succeed(workflow)
+    waiting = threads.submit(tenant.call, method, path, body, Prefer="wait=30")
+
+    def opened() -> list[str]:
+        return [row["id"] for row in tenant.get(rows) if row["id"] not in known]
+
+    workflow = wait_until(opened, PATIENCE_S, "the call to commit")[0]
+    meanwhile()
+    seeded.fail(workflow)
+    return waiting.result(PATIENCE_S)
+
+
+def test_a_later_change_of_the_same_resource_is_not_undone(
+    threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
+) -> None:
+    network = tenant.create("network", name="n")
+    answer = failing(
+        threads,
+        tenant,
+        seeded,
+        *("PUT", f"/networks/{network['id']}", {"network": {"name": "fails"}}),
+        meanwhile=lambda: tenant.update("network", network["id"], description="later"),
+    )
+    assert (answer.status, answer.body["restored"], answer.body["restored_by"]) == (502, False, [])
+    assert "was changed again by workflow" in answer.body["not_restored_because"]
+    shown = tenant.get(f"/networks/{network['id']}")
+    assert (shown["name"], shown["description"]) == ("fails", "later")
+
+
+def test_what_others_rely_on_meanwhile_is_not_taken_away(
+    threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
+) -> None:
+    waiter = Waiter(threads, tenant, "relied on")
+    workflow = waiter.workflow()
+    (network,) = tenant.get("/networks?name=relied on")
+    port = tenant.create("port", network_id=network["id"])
+    seeded.fail(workflow)
+    answer = waiter.answer()
+    assert (answer.status, answer.body["restored"]) == (502, False)
+    assert "relies on what this call made" in answer.body["not_restored_because"]
+    assert tenant.get(f"/ports/{port['id']}")["network_id"] == network["id"]
+    assert tenant.get(f"/workflows/{workflow}")["workflow_state"] == "FAILED"
+
+
+def test_what_an_operator_ends_is_not_undone(
+    neutron: clients.Neutron, threads: concurrent.futures.Executor, tenant: clients.Client
+) -> None:
+    waiter = Waiter(threads, tenant, "skipped")
+    answer = waiter.after(lambda w: neutron.admin.call("PUT", f"/workflows/{w}/skip"))
+    assert (answer.status, answer.body["restored"]) == (502, False)
+    assert "operator" in answer.body["not_restored_because"]
+    assert tenant.get("/networks?name=skipped")
 
 
 def test_who_waits_for_what_another_workflow_takes_up_waits_for_that(
@@ -169,20 +268,20 @@ def test_more_waiters_than_may_wait_get_the_asynchronous_answer(
     threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
 ) -> None:
     most = next(o for o in conf_workflow.OPTIONS if o.name == "max_waiters").default
-    waiters = [Waiter(threads, tenant, uuid.uuid4().hex) for _ in range(most)]
-    body = {"network": {"name": "one too many"}}
-
-    def refused() -> clients.Answer | None:
-        answer = tenant.call("POST", "/networks", body, Prefer="wait=0")
-        return answer if answer.headers[prefer.WAIT] == "too-many-waiters" else None
-
-    answer = wait_until(refused, PATIENCE_S, "every place to be taken")
-    assert answer.status == 201
+    waiters = [Waiter(threads, tenant, uuid.uuid4().hex) for _ in range(most + 1)]
+    (refused,) = wait_until(
+        lambda: [waiter for waiter in waiters if waiter.is_answered()],
+        PATIENCE_S,
+        "one to find every place taken",
+    )
+    answer = refused.answer()
+    assert (answer.status, answer.headers[prefer.WAIT]) == (201, "too-many-waiters")
     assert "Preference-Applied" not in answer.headers
     while (claim := seeded.journal.claim(seed.OWNER)) is not None:
         if isinstance(claim, workflows.Claim):
             seeded.journal.succeed(claim)
-    assert {waiter.answer().headers[prefer.WAIT] for waiter in waiters} == {"done"}
+    waiting = [waiter for waiter in waiters if waiter is not refused]
+    assert {waiter.answer().headers[prefer.WAIT] for waiter in waiting} == {"done"}
 
 
 def test_who_waits_keeps_no_database_connection(

@@ -1,13 +1,13 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""What each API call records, against a row-by-row comparison of the database."""
+"""What each API call records, and what its undoing leaves, row by row in the database."""
 
 import typing
 
 import pytest
 
-from tests.functional.capture import inprocess, oracle
+from tests.functional.capture import inprocess, oracle, undoing
 from tests.functional.capture.world import (
     World,
     host_bound_port,
@@ -148,18 +148,19 @@ PREPARE = {"subnet delete with slaac port": lambda w: (w.port, slaac_subnet(w))[
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_changed_row_has_its_workflow_and_every_workflow_its_row(world, name):
+def test_every_changed_row_has_its_workflow_and_undone_every_row_is_as_before(world, name):
     for thing in NEEDS[name.split()[0]]:
         getattr(world, thing)
     if name in PREPARE:
         world.prepared = PREPARE[name](world)
-    before = oracle.read(world.neutron.engine)
+    before, everything = oracle.read(world.neutron.engine), undoing.rows(world.neutron.engine)
     with world.neutron.capturing() as found:
-        OPERATIONS[name](world)
+        call = undoing.Call(world.neutron, lambda: OPERATIONS[name](world))
     after = oracle.read(world.neutron.engine)
     expected, captured = oracle.compare(before, after), oracle.reduce(found)
     assert captured == expected
     assert bool(found) is not name.endswith("nothing")
+    undoing.assert_undone(call, everything)
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "DOWN"])

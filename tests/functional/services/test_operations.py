@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""What each call of a service plugin records, against a row-by-row comparison of the database."""
+"""What each call of a service plugin records, and what its undoing leaves, row by row."""
 
 import typing
 
@@ -9,7 +9,7 @@ import pytest
 
 from networking_workflow.journal import references
 from networking_workflow.plan import keys
-from tests.functional.capture import inprocess, oracle
+from tests.functional.capture import inprocess, oracle, undoing
 from tests.functional.services.world import VLAN, World, subport
 
 #: The segments plugin's own threads tell Placement of segments that are gone; there is none here.
@@ -334,18 +334,19 @@ def _marks(name: str) -> list[pytest.MarkDecorator]:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in OPERATIONS])
-def test_every_changed_row_has_its_workflow_and_every_workflow_its_row(world, name):
-    prepare, call = OPERATIONS[name]
+def test_every_changed_row_has_its_workflow_and_undone_every_row_is_as_before(world, name):
+    prepare, do = OPERATIONS[name]
     prepared = prepare(world)
-    before = oracle.read(world.neutron.engine)
+    before, everything = oracle.read(world.neutron.engine), undoing.rows(world.neutron.engine)
     with world.neutron.capturing() as found:
-        call(world, prepared)
+        call = undoing.Call(world.neutron, lambda: do(world, prepared))
     after = oracle.read(world.neutron.engine)
     expected, captured = oracle.compare(before, after), oracle.reduce(found)
     assert captured == expected
     assert bool(found) is not name.endswith("nothing")
     assert len({one.row.operation_id for one in found}) == bool(found)
     _hold_what_an_apply_reads(world, found)
+    undoing.assert_undone(call, everything)
 
 
 def _hold_what_an_apply_reads(world, found):

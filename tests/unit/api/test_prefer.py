@@ -10,6 +10,7 @@ import webob
 from hypothesis import strategies as st
 
 from networking_workflow.api import prefer
+from networking_workflow.capture import restore
 from networking_workflow.journal.outcomes import Outcome
 from networking_workflow.model.states import WorkflowState
 
@@ -50,7 +51,12 @@ def outcome(state):
 def answered(look, *, max_wait_s=0.02, **wanted):
     waiting = prefer.Waiting(look, max_wait_s=max_wait_s, most=1)
     response = webob.Response(status=201, json_body={})
-    return waiting.answer(response, ["w"], prefer.Preferences(**wanted), "/v2.0/workflows/w")
+    preferences = prefer.Preferences(**wanted)
+    return waiting.answer(response, ["w"], preferences, "/v2.0/workflows/w", undone)
+
+
+def undone():
+    return restore.Restored(done=True, workflow_ids=("u",))
 
 
 def test_nobody_waits_longer_than_the_operator_allows():
@@ -79,9 +85,13 @@ def test_a_database_that_is_away_ends_the_wait_only_when_the_time_is_over(caplog
     assert len(caplog.records) == 1  # said once, however often it was looked
 
 
-@pytest.mark.parametrize("state", ["CANCELLED", "SKIPPED", "FAILED"])
-def test_an_end_that_is_not_what_was_asked_for_is_a_502_with_a_reason(state):
+@pytest.mark.parametrize(
+    ("state", "restored"), [("CANCELLED", False), ("SKIPPED", False), ("FAILED", True)]
+)
+def test_an_end_that_is_not_what_was_asked_for_is_a_502_with_a_reason(state, restored):
     answer = answered(lambda ids: [outcome(WorkflowState(state))], wait_s=1.0)
     assert answer.status_int == 502
     assert answer.json["workflow"]["workflow_state"] == state
     assert answer.json["NeutronError"]["message"].startswith("port p: ")
+    assert answer.json["restored"] is restored
+    assert bool(answer.json["not_restored_because"]) is not restored

@@ -1,0 +1,226 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Undoing a call: the rows that it changed hold again what they held before.
+
+One transaction, of which capture makes workflows as of any other: the backends follow through the
+same ordered queue, and the failed workflows of the call are REVERTED. All or nothing: if anything
+that the call changed was changed again since, everything stays as it is, and who asked is told why.
+
+Rows are made, changed and deleted through the models, without Neutron's ``__init__`` of these:
+each gets exactly the columns that it had. Only ``revision_number`` and ``updated_at`` go on: they
+say that something happened. Neutron's callbacks are not called: what it tells agents and Nova of
+the call is not taken back.
+"""
+
+import dataclasses
+import functools
+import logging
+import typing
+
+import sqlalchemy as sa
+from neutron_lib.db import api as db_api
+from neutron_lib.db import model_base, standard_attr
+from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exc
+
+from networking_workflow.capture import classes, images, rows, session
+from networking_workflow.journal import reverts
+from networking_workflow.model import errors
+
+LOG = logging.getLogger(__name__)
+
+#: What others write at any time, or count by themselves.
+LEFT = frozenset(
+    {
+        *("agents", "dvr_host_macs", "ha_router_agent_port_bindings", "ovn_hash_ring"),
+        *("ovn_revision_numbers", "provisioningblocks", "segmenthostmappings"),
+        *("network_subnet_lock", "quotausages", "reservations", "resourcedeltas"),
+    }
+)
+
+#: Columns that say that something happened.
+GO_ON = frozenset({"revision_number", "updated_at"})
+
+_MOVED_BY_BACKENDS = frozenset({"status"})
+
+
+class CannotRestore(errors.WorkflowError):
+    """The database cannot be made as it was without undoing what came later."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """What has become of the changes of a call."""
+
+    done: bool
+    why_not: str = ""  #: in words a tenant may read
+    workflow_ids: tuple[str, ...] = ()  #: that bring the backends back
+
+
+def restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -> Restored:
+    """Undo what a call has committed, unless something that it changed was changed since.
+
+    :param context: the request's, whose ``request_id`` the call's workflows have.
+    :param workflow_ids: those that the call opened.
+    """
+    try:
+        with session.committed_ids() as ids:
+            _retried(lambda: _restore(context.elevated(), call, workflow_ids))
+    except CannotRestore as error:
+        return Restored(done=False, why_not=str(error))
+    except (db_exc.DBReferenceError, db_exc.DBDuplicateEntry):
+        why = "Something else relies on what this call made, or has taken the place of what it took"
+        return Restored(done=False, why_not=f"{why} away; all stays.")
+    except db_exc.DBError as error:
+        LOG.warning("What a call changed cannot be undone: %s", error)
+        return Restored(done=False, why_not="The database did not answer; what it changed stays.")
+    return Restored(done=True, workflow_ids=tuple(ids))
+
+
+def _retried(do: typing.Callable[[], None]) -> None:
+    """Repeat after a deadlock; a duplicate, which Neutron's own decorator repeats, stays one."""
+    oslo_db_api.wrap_db_retry(max_retries=10, retry_interval=0.1, retry_on_deadlock=True)(do)()
+
+
+def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -> None:
+    with db_api.CONTEXT_WRITER.using(context) as writer:
+        connection = writer.connection()
+        later = reverts.later_change(connection, call.gens, context.request_id)
+        if later is not None:
+            raise CannotRestore(
+                f"The resource was changed again by workflow {later}; that change stays, and what "
+                "this call changed stays with it."
+            )
+        changed = {name: row for name, row in call.rows.items() if name.table not in LEFT}
+        found = images.read(connection, changed)
+        for name, row in changed.items():
+            _check(name, row, found.get(name))
+        _check_dependents(connection, changed)
+        _put_back(writer, changed, found)
+        reverts.reverted(writer.connection(), workflow_ids)
+
+
+def _check(name: images.RowName, row: images.Image, now: images.Values | None) -> None:
+    """Refuse to undo what is not any more as the call left it.
+
+    :raises CannotRestore: naming the table.
+    """
+    if row.after is None and now is None:
+        return
+    if (
+        row.after is not None
+        and now is not None
+        and all(now[column] == row.after[column] for column in _changed(row))
+    ):
+        return
+    raise CannotRestore(
+        f"What the call changed ({name.table}) was changed again since; that stays, and what this "
+        "call changed stays with it."
+    )
+
+
+def _changed(row: images.Image) -> list[str]:
+    """Return the columns that the call changed and that are to be put back."""
+    left = GO_ON | _MOVED_BY_BACKENDS
+    if row.after is None:
+        return []
+    if row.before is None:
+        return [column for column in row.after if column not in left]
+    return [
+        column
+        for column, value in row.after.items()
+        if value != row.before[column] and column not in GO_ON
+    ]
+
+
+def _check_dependents(
+    connection: sa.Connection, changed: typing.Mapping[images.RowName, images.Image]
+) -> None:
+    """Refuse to take away with a row what others have made to rely on it.
+
+    :raises CannotRestore: naming the table.
+    """
+    made: dict[str, list[images.Values]] = {}
+    for name, row in changed.items():
+        if row.before is None and row.after is not None:
+            made.setdefault(name.table, []).append(row.after)
+    for table, values in made.items():
+        for reference in images.references_to(table):
+            if reference.table.name not in classes.ITSELF or reference.on_delete != "CASCADE":
+                continue
+            query = sa.select(reference.table).where(reference.to(values))
+            for other in connection.execute(query).mappings():
+                if images.name_of(reference.table, other) not in changed:
+                    raise CannotRestore(
+                        f"Something else ({reference.table.name}) was made since that relies on "
+                        "what this call made; all stays."
+                    )
+
+
+def _put_back(
+    writer: typing.Any,
+    changed: typing.Mapping[images.RowName, images.Image],
+    found: typing.Mapping[images.RowName, images.Values],
+) -> None:
+    """Make, change and delete rows: the referred ones are made first, and deleted last."""
+    order = {table: place for place, table in enumerate(images.tables())}
+    names = sorted(changed, key=lambda name: order[name.table])
+    for name in names:
+        before = changed[name].before
+        if name not in found and before is not None:
+            writer.add(_made(writer, name.table, before))
+            _write(writer)
+    for name in names:
+        if name in found and changed[name].before is not None:
+            _set(writer, name, changed[name])
+    _write(writer)
+    for name in reversed(names):
+        if changed[name].before is None and name in found:
+            gone = _get(writer, name)
+            if gone is not None:  # a parent's deletion may have taken it along
+                writer.delete(gone)
+                _write(writer)
+
+
+def _write(writer: typing.Any) -> None:
+    """Flush, and let nothing be remembered of rows that changed behind the session's back."""
+    writer.flush()
+    writer.expire_all()
+
+
+@functools.cache
+def _mappers() -> dict[str, typing.Any]:
+    """Return the mapper of each table."""
+    found: dict[str, typing.Any] = {}
+    for mapper in model_base.BASEV2.registry.mappers:
+        found.setdefault(mapper.local_table.name, mapper)
+    return found
+
+
+def _get(writer: typing.Any, name: images.RowName) -> typing.Any:
+    return writer.get(_mappers()[name.table].class_, name.key)
+
+
+def _made(writer: typing.Any, table: str, values: images.Values) -> typing.Any:
+    """Return an object that makes a row as it was; ``__init__`` would make others beside it."""
+    mapper = _mappers()[table]
+    made = mapper.class_manager.new_instance()
+    if "standard_attr" in mapper.relationships:  # Neutron writes through it while it flushes
+        made.standard_attr = writer.get(standard_attr.StandardAttribute, values["standard_attr_id"])
+    for column, attribute in rows.attributes(mapper).items():
+        raised = column == "revision_number" and values[column] is not None
+        setattr(made, attribute, values[column] + 1 if raised else values[column])
+    return made
+
+
+def _set(writer: typing.Any, name: images.RowName, row: images.Image) -> None:
+    columns = _changed(row)
+    if not columns:
+        return
+    assert row.before is not None
+    mapper = _mappers()[name.table]
+    kept = _get(writer, name)
+    attributes = rows.attributes(mapper)
+    for column in columns:
+        setattr(kept, attributes[column], row.before[column])

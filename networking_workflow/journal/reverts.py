@@ -1,0 +1,63 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Undoing what an operation changed: whether it still may be, and that it was."""
+
+import collections.abc
+
+import sqlalchemy as sa
+
+from networking_workflow.journal import clock, tables
+from networking_workflow.model import keys as model_keys
+from networking_workflow.model.states import WorkflowState
+
+_K, _W = tables.keys.c, tables.workflows.c
+
+_LOCK = sa.select(_K.k).where(_K.k == sa.bindparam("own_k")).with_for_update()
+
+_LATER = (
+    sa.select(_W.id)
+    .where(
+        _W.lane == sa.bindparam("lane"),
+        _W.resource_type == sa.bindparam("resource_type"),
+        _W.resource_id == sa.bindparam("resource_id"),
+        _W.gen > sa.bindparam("own_gen"),
+        _W.operation_id != sa.bindparam("operation"),
+    )
+    .order_by(_W.gen)
+    .limit(1)
+)
+
+_REVERTED = (
+    sa.update(tables.workflows)
+    .where(
+        _W.id.in_(sa.bindparam("ids", expanding=True)),
+        _W.state == WorkflowState.FAILED,
+    )
+    .values(state=WorkflowState.REVERTED, updated_at=clock.now())
+)
+
+
+def later_change(
+    connection: sa.Connection, gens: collections.abc.Mapping[str, int], operation_id: str
+) -> str | None:
+    """Return the workflow of another operation that changes one of the same resources later.
+
+    Locks the keys until COMMIT: no such change can come meanwhile. On Galera one at another node
+    can, and then the commit fails, since both write the key.
+
+    :param gens: own key of each workflow of the operation -> its generation when it was recorded.
+    """
+    for text in model_keys.strongest((key, model_keys.Mode.EXCLUSIVE) for key in gens):
+        connection.execute(_LOCK, {"own_k": text})
+        key = model_keys.Key.parse(text)
+        values = {**key._asdict(), "own_gen": gens[text], "operation": operation_id}
+        found: str | None = connection.execute(_LATER, values).scalar()
+        if found is not None:
+            return found
+    return None
+
+
+def reverted(connection: sa.Connection, workflow_ids: collections.abc.Iterable[str]) -> None:
+    """FAILED to REVERTED: what they were to bring to the backend is undone in the database."""
+    connection.execute(_REVERTED, {"ids": sorted(workflow_ids)})
