@@ -13,6 +13,8 @@ from networking_workflow.journal import failpoints
 from tests.functional.promises import cloud as clouds
 from tests.waiting import wait_until
 
+BOUND = {"binding:host_id": "switch-1", "device_owner": "compute:x"}
+
 
 @pytest.fixture(scope="module", params=["mariadb", "sqlite"])
 def running(
@@ -103,6 +105,42 @@ def test_failed_create_is_healed_by_a_later_update_and_its_child_held_between_go
     assert tenant.show("networks", network["id"])["sync_state"] == "SYNCED"
     assert tenant.show("ports", port["id"])["sync_state"] == "SYNCED"
     assert cloud.differences_from_fabric() == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_who_waits_for_what_the_backend_refuses_has_database_and_backend_as_before(
+    cloud: clouds.Cloud, method: str
+) -> None:
+    tenant = cloud.client()
+    network = tenant.create("networks", name="waited for")["id"]
+    port = tenant.create("ports", network_id=network, name="before", **BOUND)
+    cloud.settles()
+    before = cloud.fabric.store.get("port", port["id"])
+    body = {
+        "POST": {"port": {"network_id": network, "project_id": tenant.project_id, **BOUND}},
+        "PUT": {"port": {"name": "after", "admin_state_up": False}},
+        "DELETE": None,
+    }[method]
+    path = "/ports" if method == "POST" else f"/ports/{port['id']}"
+    with cloud.fabric_behaving(fail={"port": {"status": 400, "method": refused(method)}}):
+        answer = tenant.call(method, path, body, headers={"Prefer": "wait=60"})
+    assert (answer.status, answer.body["restored"]) == (502, True), answer
+    cloud.settles()
+    (shown,) = tenant.list("ports", network_id=network)
+    moving = {"revision_number", "updated_at", "sync_updated_at", "sync_state", "status"}
+    assert shown["sync_state"] == "SYNCED"
+    assert {k: v for k, v in shown.items() if k not in moving} == {
+        k: v for k, v in port.items() if k not in moving
+    }
+    assert cloud.fabric.store.get("port", port["id"]) == before
+    assert cloud.differences_from_fabric() == []
+    states = cloud.states(answer.body["workflow"]["resource_id"])
+    assert (states[-1], "REVERTED" in states) == ("SUCCESS", True)
+
+
+def refused(method: str) -> str:
+    """Return what the fabric is asked with."""
+    return "DELETE" if method == "DELETE" else "PUT"
 
 
 def test_failed_port_of_one_tenant_holds_up_nobody_on_the_shared_network(

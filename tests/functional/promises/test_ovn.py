@@ -74,6 +74,33 @@ def test_two_subnets_made_at_once_keep_both_metadata_addresses(cloud: clouds.Clo
             assert f"169.254.169.254/32,{address}" in dhcp_options(cloud, subnet)
 
 
+def test_who_waits_for_what_ovn_cannot_hold_has_neutron_and_ovn_as_before(
+    cloud: clouds.Cloud,
+) -> None:
+    tenant = cloud.client()
+    network = tenant.create("networks", name="waited for")
+    tenant.create("subnets", **subnet_on(network, 77))
+    port = tenant.create("ports", network_id=network["id"], name="before")
+    cloud.settles()
+    odd = {"device_id": "vm\x007"}  # OVSDB cannot carry NUL
+    wanted = {"network_id": network["id"], "project_id": tenant.project_id, **odd}
+    address = {"fixed_ips": [{"ip_address": "10.0.77.200"}], "name": "after"}
+    waits = {"headers": {"Prefer": "wait=60"}}
+    for answer in (
+        tenant.call("POST", "/ports", {"port": wanted}, **waits),
+        tenant.call("PUT", f"/ports/{port['id']}", {"port": {**odd, **address}}, **waits),
+    ):
+        assert (answer.status, answer.body["restored"]) == (502, True), answer
+        assert answer.body["workflow"]["failure"]["code"] == "BACKEND_REFUSED"
+    names = ("name", "device_id", "fixed_ips", "mac_address", "security_groups")
+    shown = tenant.show("ports", port["id"])
+    assert {name: shown[name] for name in names} == {name: port[name] for name in names}
+    cloud.settles()
+    made = tenant.list("ports", network_id=network["id"], device_owner="")
+    assert [one["id"] for one in made] == [port["id"]]
+    assert cloud.states(port["id"])[-2:] == ["REVERTED", "SUCCESS"]
+
+
 def test_subnets_made_and_changed_at_once_all_have_their_dhcp_options(cloud: clouds.Cloud) -> None:
     network = cloud.client().create("networks", name="crowded")
 
