@@ -327,10 +327,18 @@ OPERATIONS: dict[str, tuple[Prepare, typing.Callable[[World, typing.Any], typing
 }
 
 
+#: Calls before which the router or the network themselves are changed, or that want what it has.
+_ALONE = frozenset(
+    {
+        *("router clear routes", "router remove_extraroutes", "router gateway qos off"),
+        *("policy detach from network", "interface add by subnet"),
+    }
+)
+
+
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    """What floating IPs and forwardings need costs more than the call that is tested."""
-    alone = name.split()[0] not in ("floatingip", "forwarding")
-    return [] if alone else [pytest.mark.behind_one_router]
+    """What calls need costs more than the calls themselves, and they leave it as it was."""
+    return [] if name in _ALONE else [pytest.mark.behind_one_router]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in OPERATIONS])
