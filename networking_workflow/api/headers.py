@@ -1,14 +1,14 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""What answers of calls that change something say in their headers, and what callers prefer."""
+"""What calls that change something are asked in their headers, and say in those of the answer."""
 
 import collections.abc
 import typing
 
 import webob
 
-from networking_workflow.api import prefer
+from networking_workflow.api import idempotency, prefer
 from networking_workflow.capture import session
 from networking_workflow.model import frames
 
@@ -29,8 +29,10 @@ StartResponse = collections.abc.Callable[..., typing.Any]
 class Around:
     """A WSGI application around Neutron's; unless asked otherwise it answers what that answers."""
 
-    def __init__(self, application: Application, waiting: prefer.Waiting) -> None:
-        self._application, self._waiting = application, waiting
+    def __init__(
+        self, application: Application, waiting: prefer.Waiting, keys: idempotency.Keys
+    ) -> None:
+        self._application, self._waiting, self._keys = application, waiting, keys
 
     def __call__(
         self, environ: Environ, start_response: StartResponse
@@ -48,20 +50,33 @@ class Around:
         return body
 
     def _answer(self, request: webob.Request) -> webob.Response:
-        with session.committed_ids(is_call=False) as ids:
-            response = request.get_response(self._application)
+        if idempotency.is_asked_for(request):
+            answered = self._keys.answer(request, self._made)
+        else:
+            answered = self._made(request)
+        response, ids = answered.response, list(answered.workflow_ids)
         if not ids:
             return response
         response.headers[WORKFLOW_ID] = ", ".join(ids[:MOST_IDS])
         wanted = prefer.parse(request.headers.get("Prefer", ""))
         if response.status_int >= 300 or not wanted:
             return response  # an error is told, whatever else was committed
-        return self._waiting.answer(response, ids, wanted, _place(request, ids))
+        return self._waiting.answer(response, ids, wanted, _place(ids, answered.operation_id))
+
+    def _made(self, request: webob.Request) -> idempotency.Answered:
+        """Let Neutron answer; return what it opened, too."""
+        with session.committed_ids(is_call=False) as ids:
+            response = request.get_response(self._application)
+        context = request.environ.get("neutron.context")  # whose id capture writes
+        return idempotency.Answered(
+            response=response,
+            workflow_ids=ids,
+            operation_id=getattr(context, "request_id", None) or "",
+        )
 
 
-def _place(request: webob.Request, ids: list[str]) -> str:
+def _place(ids: list[str], operation_id: str) -> str:
     """Return the path of the workflow, or of all that the call opened."""
     if len(ids) == 1:
         return f"/v2.0/workflows/{ids[0]}"
-    context = request.environ["neutron.context"]  # whose id capture writes
-    return f"/v2.0/workflows?operation_id={context.request_id}"
+    return f"/v2.0/workflows?operation_id={operation_id}"

@@ -15,6 +15,7 @@ from oslo_config import cfg
 from networking_workflow.api import (
     answers,
     headers,
+    idempotency,
     prefer,
     startup,
     sync_state,
@@ -75,7 +76,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         return journals.Journal(assembly.database(cfg.CONF, workers=0))
 
     def around_api(self, application: headers.Application) -> headers.Application:
-        """Return ``application`` with what our answers have in their headers, and ``Prefer``.
+        """Return ``application`` with the headers of ours that it answers and understands.
 
         Called when all else of the API is made, and before its first request.
         """
@@ -86,7 +87,8 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
             max_wait_s=group.max_wait_s,
             most=group.max_waiters,
         )
-        return headers.Around(application, waiting)
+        keys = idempotency.Keys(lambda key: self.journal.made_under(key), application)
+        return headers.Around(application, waiting, keys)
 
     @property
     def supported_extension_aliases(self) -> list[str]:
