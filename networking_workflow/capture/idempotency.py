@@ -29,8 +29,8 @@ _RBAC = frozenset(
 )
 
 #: Path of a collection, with ``_`` for ``-`` and ``*`` for an id -> tables of what a POST makes
-#: there. What is not here makes no resource with a row and an id of its own (a binding, a tag), or
-#: belongs to a plugin that is refused at start.
+#: there. What is not here makes no resource with a row and an id of its own (a binding, a tag), has
+#: one a project, or belongs to a plugin that is refused at start.
 COLLECTIONS: dict[str, frozenset[str]] = {
     "rbac_policies": _RBAC,
     **{

@@ -282,6 +282,24 @@ def test_a_bulk_is_answered_as_the_first_time(tenant: clients.Client, key: str, 
     assert sorted(set(shown) - {"default"}) == ["a", "b", "c"]
 
 
+def test_a_bulk_that_was_interrupted_says_what_it_has_made(
+    neutron: clients.Neutron, tenant: clients.Client, key: str
+) -> None:
+    """Neutron makes some bulks one by one, and may be killed between two."""
+    body = {"networks": [{"name": name} for name in "ab"]}
+    (first, second) = (one["id"] for one in post(tenant, key, body).body["networks"])
+    tenant.call("DELETE", f"/networks/{second}")
+    table = tables.idempotency_keys
+    with neutron.engine.begin() as connection:
+        own = sa.update(table).where(table.c.idempotency_key == key)
+        connection.execute(own.values(resource_ids=[first]))
+    refused = post(tenant, key, body)
+    error = refused.body["NeutronError"]
+    assert (refused.status, error["type"]) == (409, "IdempotentCallUnfinished")
+    assert f"1 of 2 resources ({first})" in error["message"]
+    assert names(tenant) == ["a"]
+
+
 def test_a_group_is_not_taken_for_the_projects_default_group(
     tenant: clients.Client, key: str
 ) -> None:
