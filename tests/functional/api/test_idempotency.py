@@ -187,6 +187,7 @@ def test_who_got_no_answer_since_the_process_was_killed_repeats_the_call(
     post(tenant, uuid.uuid4().hex, {"network": {"name": "so that the default group is there"}})
     child = os.fork()
     if child == 0:
+        signal.alarm(int(PATIENCE_S))
         failpoints.arm_from_environment(f"{where}=kill")
         try:
             post(tenant, key)
