@@ -128,7 +128,8 @@ class Keys:
                 "way, or was interrupted. Repeat the request, or delete these and use a new key.",
             )
         response = self._shown(request, asked, entry.resource_ids)
-        response.headers[REPLAYED] = "true"
+        if response.status_int == 201:
+            response.headers[REPLAYED] = "true"
         return Answered(
             response=response,
             workflow_ids=entry.workflow_ids,

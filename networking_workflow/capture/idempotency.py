@@ -72,7 +72,7 @@ _BY_THE_WAY = {"default_security_group": "security_group_id"}
 class KeyTaken(n_exc.Conflict):
     """Another call has committed under the same key: this one is rolled back, and not tried again.
 
-    No database error: Neutron would repeat the call ten times.
+    No database error: Neutron would repeat the call up to twenty times.
     """
 
     message = "Another call with the same Idempotency-Key has come first. Repeat the request."
@@ -108,13 +108,19 @@ def posting(call: Posting) -> typing.Iterator[Posting]:
 
 
 def posted(flush: typing.Any) -> collections.abc.Iterable[changes.Posted]:
-    """Return what a flush inserted or deleted of what the call asks for, in the flush's order."""
+    """Return what a flush inserted or deleted of what the call asks for.
+
+    Neutron flushes each row by itself: they come in the order of the call's body.
+    """
     call = _CALL.posting
     if call is None:
         return ()
-    changed = [(state, delete) for state, (delete, listed) in flush.states.items() if not listed]
-    changed.sort(key=lambda each: each[0].insert_order or 0)  # as the session's INSERTs were
-    return [one for state, is_delete in changed for one in _of_row(call, state, is_delete)]
+    return [
+        one
+        for state, (is_delete, list_only) in list(flush.states.items())
+        if not list_only
+        for one in _of_row(call, state, is_delete)
+    ]
 
 
 def _of_row(

@@ -29,6 +29,8 @@ BLUE = {"network": {"name": "blue"}}
 
 PATIENCE_S = 30.0
 
+INSERT = f"INSERT INTO {tables.idempotency_keys.name}"
+
 Body = dict[str, typing.Any]
 
 
@@ -272,9 +274,10 @@ def test_a_call_that_neutron_repeats_after_its_commit_makes_one(
     assert names(tenant) == ["blue"]
 
 
-@pytest.mark.parametrize("kind", ["network", "security_group"])
+@pytest.mark.parametrize("kind", ["network", "port", "security_group"])
 def test_a_bulk_is_answered_as_the_first_time(tenant: clients.Client, key: str, kind: str) -> None:
-    body = {f"{kind}s": [{"name": name} for name in ("c", "a", "b")]}
+    more = {"network_id": tenant.create("network", name="n")["id"]} if kind == "port" else {}
+    body = {f"{kind}s": [{"name": name, **more} for name in ("c", "a", "b")]}
     first, again = post(tenant, key, body), post(tenant, key, body)
     assert (first.status, is_replayed(again)) == (201, True)
     assert content(again) == content(first)
@@ -365,3 +368,17 @@ def test_other_methods_and_calls_without_a_key_know_nothing_of_it(
     with inprocess.statements() as seen:
         post(tenant, key)
     assert len(of_keys(seen)) == 1
+
+
+def test_who_waits_for_another_call_holds_no_key_of_a_workflow(
+    tenant: clients.Client, key: str
+) -> None:
+    with inprocess.statements() as seen:
+        post(tenant, key)
+    (own,) = (number for number, each in enumerate(seen) if INSERT in each.text)
+    after = [each.text for each in seen[own:] if each.connection == seen[own].connection]
+    own_end = after.index("COMMIT")
+    assert any("INSERT INTO workflow_keys" in text for text in after[:own_end])
+    before = [each.text for each in seen[:own] if each.connection == seen[own].connection]
+    begun = before[::-1].index("COMMIT") if "COMMIT" in before else len(before)
+    assert not any("workflow_keys" in text for text in before[len(before) - begun :])

@@ -11,6 +11,7 @@ import webob
 from hypothesis import strategies as st
 
 from networking_workflow.api import idempotency
+from networking_workflow.journal import idempotency as journal
 
 ID = "11111111-2222-3333-4444-555555555555"
 
@@ -127,3 +128,18 @@ def test_callers_without_a_project_share_no_key_with_any():
     bare = request()
     del bare.environ["neutron.context"]
     assert idempotency.wanted(bare).key.project_id == ""
+
+
+def test_an_error_of_neutron_is_passed_on_and_no_repetition():
+    busy = webob.Response(status=503, body=b"busy")
+    first = journal.Entry(
+        fingerprint=read().key.fingerprint,
+        operation_id="req",
+        resource_ids=(ID,),
+        workflow_ids=(),
+        is_over=False,
+    )
+    keys = idempotency.Keys(lambda key: first, busy)
+    response = keys.answer(request(), lambda made: pytest.fail("called")).response
+    assert (response.status_int, response.body) == (503, b"busy")
+    assert idempotency.REPLAYED not in response.headers
