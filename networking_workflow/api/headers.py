@@ -1,15 +1,15 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""What answers of calls that change something say in their headers, and what callers prefer."""
+"""What calls that change something are asked in their headers, and say in those of the answer."""
 
 import collections.abc
-import contextlib
+import dataclasses
 import typing
 
 import webob
 
-from networking_workflow.api import prefer
+from networking_workflow.api import idempotency, prefer
 from networking_workflow.capture import images, restore, session
 from networking_workflow.model import frames
 
@@ -30,8 +30,10 @@ StartResponse = collections.abc.Callable[..., typing.Any]
 class Around:
     """A WSGI application around Neutron's; unless asked otherwise it answers what that answers."""
 
-    def __init__(self, application: Application, waiting: prefer.Waiting) -> None:
-        self._application, self._waiting = application, waiting
+    def __init__(
+        self, application: Application, waiting: prefer.Waiting, keys: idempotency.Keys
+    ) -> None:
+        self._application, self._waiting, self._keys = application, waiting, keys
 
     def __call__(
         self, environ: Environ, start_response: StartResponse
@@ -50,26 +52,45 @@ class Around:
 
     def _answer(self, request: webob.Request) -> webob.Response:
         wanted = prefer.parse(request.headers.get("Prefer", ""))
-        with contextlib.ExitStack() as stack:
-            ids = stack.enter_context(session.committed_ids(is_call=False))
-            changed = stack.enter_context(images.keeping()) if wanted.wait_s is not None else None
-            response = request.get_response(self._application)
+        call = self._waited_for if wanted.wait_s is not None else self._made
+        if idempotency.is_asked_for(request):
+            answered = self._keys.answer(request, call)
+        else:
+            answered = call(request)
+        response, ids = answered.response, list(answered.workflow_ids)
         if not ids:
             return response
         response.headers[WORKFLOW_ID] = ", ".join(ids[:MOST_IDS])
         if response.status_int >= 300 or not wanted:
             return response  # an error is told, whatever else was committed
+        place = _place(ids, answered.operation_id)
+        return self._waiting.answer(response, ids, wanted, place, answered.undo)
+
+    def _made(self, request: webob.Request) -> idempotency.Answered:
+        """Let Neutron answer; return what it opened, too."""
+        with session.committed_ids(is_call=False) as ids:
+            response = request.get_response(self._application)
+        context = request.environ.get("neutron.context")  # whose id capture writes
+        return idempotency.Answered(
+            response=response,
+            workflow_ids=ids,
+            operation_id=getattr(context, "request_id", None) or "",
+        )
+
+    def _waited_for(self, request: webob.Request) -> idempotency.Answered:
+        """Let Neutron answer, and keep what it changes, so that it can be undone."""
+        with images.keeping() as changed:
+            answered = self._made(request)
 
         def undo() -> restore.Restored:
-            assert changed is not None, "only those who wait hear of a failure"
-            return restore.restore(request.environ["neutron.context"], changed, ids)
+            context = request.environ["neutron.context"]
+            return restore.restore(context, changed, list(answered.workflow_ids))
 
-        return self._waiting.answer(response, ids, wanted, _place(request, ids), undo)
+        return dataclasses.replace(answered, undo=undo)
 
 
-def _place(request: webob.Request, ids: list[str]) -> str:
+def _place(ids: list[str], operation_id: str) -> str:
     """Return the path of the workflow, or of all that the call opened."""
     if len(ids) == 1:
         return f"/v2.0/workflows/{ids[0]}"
-    context = request.environ["neutron.context"]  # whose id capture writes
-    return f"/v2.0/workflows?operation_id={context.request_id}"
+    return f"/v2.0/workflows?operation_id={operation_id}"

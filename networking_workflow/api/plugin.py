@@ -15,6 +15,7 @@ from oslo_config import cfg
 from networking_workflow.api import (
     answers,
     headers,
+    idempotency,
     prefer,
     startup,
     status,
@@ -78,7 +79,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         return journals.Journal(assembly.database(cfg.CONF, workers=0))
 
     def around_api(self, application: headers.Application) -> headers.Application:
-        """Return ``application`` with what our answers have in their headers, and ``Prefer``.
+        """Return ``application`` with the headers of ours that it answers and understands.
 
         And with another ``status``, if so configured.
 
@@ -93,7 +94,8 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         )
         if group.status_mode == StatusMode.EXTENDED:
             application = status.Extended(application)
-        return headers.Around(application, waiting)
+        keys = idempotency.Keys(lambda key: self.journal.made_under(key), application)
+        return headers.Around(application, waiting, keys)
 
     @property
     def supported_extension_aliases(self) -> list[str]:

@@ -53,7 +53,15 @@ class Description:
     standard_attr_id: int
 
 
-Collected = Note | Edge | Description
+@dataclasses.dataclass(frozen=True, slots=True)
+class Posted:
+    """A row that a POST may have asked for: inserted, or known to be none that it asked for."""
+
+    resource_id: str
+    is_counted: bool  #: False: deleted again, or made by the way
+
+
+Collected = Note | Edge | Description | Posted
 
 
 def merge(notes: typing.Iterable[Note]) -> dict[Reference, Note]:

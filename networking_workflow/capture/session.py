@@ -11,7 +11,8 @@ What happens when, each measured on SQLAlchemy 2.1 and oslo.db 18.1:
 - ``after_flush``: histories are still there, and the unit of work knows what the session's own
   lists lack (orphans of collections). Rows become notes.
 - ``before_commit``, outermost: a last flush, then the workflows and their keys as the last
-  statements before COMMIT. Nothing is locked after the keys, so they follow the commit order.
+  statements before COMMIT. Nothing is locked after the keys, so they follow the commit order. A
+  call's idempotency key comes before them.
 - ``after_commit``: whoever waits for work is told. A retried call told nobody of its first attempt.
   A port's call tells once, when it has bound the port, too.
 
@@ -27,7 +28,15 @@ import typing
 from neutron_lib.plugins import directory
 from sqlalchemy import event, orm
 
-from networking_workflow.capture import changes, classes, images, rows, snapshots, workflows
+from networking_workflow.capture import (
+    changes,
+    classes,
+    idempotency,
+    images,
+    rows,
+    snapshots,
+    workflows,
+)
 from networking_workflow.journal import failpoints, fence, record
 from networking_workflow.model import errors
 from networking_workflow.model import keys as model_keys
@@ -76,6 +85,7 @@ class _Transaction:
     marks: dict[typing.Any, int] = dataclasses.field(default_factory=dict)
     recorded: list[str] = dataclasses.field(default_factory=list)
     gens: dict[str, int] = dataclasses.field(default_factory=dict)  #: of each own key, as recorded
+    posted: tuple[str, ...] | None = None  #: written under the call's idempotency key
 
 
 def _of(session: typing.Any) -> _Transaction:
@@ -240,6 +250,7 @@ class Capture:
         for state, (is_delete, list_only) in list(flush.states.items()):
             if not list_only:
                 current.collected.extend(rows.notes_of(state, is_delete, current.deleted))
+        current.collected.extend(idempotency.posted(flush))
 
     def after_bulk(self, bulk: typing.Any) -> None:
         """Raise the alarm if a bulk statement changed a table whose changes are workflows.
@@ -259,13 +270,14 @@ class Capture:
         """Record the transaction's workflows as its last statements.
 
         :raises LeaseLost: inside a task whose workflow has another owner by now.
+        :raises KeyTaken: if another call has committed under the idempotency key of this one.
         """
         if session.in_nested_transaction():
             return
         _flush_until_clean(session)
         images.before_commit(session)
         current: _Transaction | None = session.info.get(_INFO)
-        if current is None or current.recorded:
+        if current is None or current.recorded or current.posted is not None:
             return
         running = model_running.RUNNING.get()
         if running is not None:
@@ -274,6 +286,8 @@ class Capture:
             return
         origin = workflows.Origin.of(current.context, running)
         connection = session.connection()
+        # Before the workflows' keys: who waits here for another call holds none of them.
+        current.posted = idempotency.write(connection, current.collected, origin.operation_id)
         new = workflows.build(connection, current.collected, origin, self.settings.lane)
         if new:
             current.gens = record.record(connection, new)
@@ -285,7 +299,10 @@ class Capture:
         if session.in_nested_transaction():
             return
         images.after_commit(session, current.gens if current else {})
-        if current is None or not current.recorded:
+        if current is None:
+            return
+        idempotency.committed(current.posted)
+        if not current.recorded:
             return
         failpoints.failpoint("capture.committed")
         ids, current.recorded = current.recorded, []

@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 #: Seconds after which a worker knows of what it claimed.
 _SURELY_KNOWN_S = 10.0
 
-#: Ended workflows that one round forgets at most, and how many of them in one transaction.
+#: Batches that one round forgets at most, of ended workflows and of idempotency keys; rows of one.
 _BATCHES, _BATCH = 10, 500
 
 
@@ -70,6 +70,7 @@ class Chores(threading.Thread):
             self._journal.release_held,
             self._journal.fail_mutual_holds,
             self._prune,
+            self._forget_keys,
         ]
 
     def _take_over(self) -> int:
@@ -95,12 +96,20 @@ class Chores(threading.Thread):
 
     def _prune(self) -> int:
         """Forget what ended long ago. Nothing becomes READY by it: no row counts as changed."""
-        for _ in range(_BATCHES):
-            count = self._journal.prune(
+        return self._in_batches(
+            lambda: self._journal.prune(
                 keep_finished_s=self._config.keep_finished_s,
                 keep_failed_s=self._config.keep_failed_s,
                 limit=_BATCH,
             )
-            if count < _BATCH or self._stopping.is_set():
+        )
+
+    def _forget_keys(self) -> int:
+        """Forget the idempotency keys that are over."""
+        return self._in_batches(lambda: self._journal.forget_keys(limit=_BATCH))
+
+    def _in_batches(self, forget: typing.Callable[[], int]) -> int:
+        for _ in range(_BATCHES):
+            if forget() < _BATCH or self._stopping.is_set():
                 break
         return 0

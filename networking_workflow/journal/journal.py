@@ -21,6 +21,7 @@ from networking_workflow.journal import (
     chores,
     claims,
     conductors,
+    idempotency,
     operators,
     outcomes,
     prune,
@@ -275,6 +276,12 @@ class Journal:
             return 0
         return retries.run(self.engine, lambda c: prune.prune(c, age, limit))
 
+    def forget_keys(self, limit: int) -> int:
+        """Forget up to ``limit`` idempotency keys that are over; return how many."""
+        if not self._look(lambda c: idempotency.over(c, limit=1)):
+            return 0
+        return retries.run(self.engine, lambda c: idempotency.forget(c, limit))
+
     def _look(self, read: collections.abc.Callable[[sa.Connection], _T]) -> _T:
         """Return what ``read`` finds, in one round trip: most chores find nothing to do."""
         with self._polling.connect() as connection:
@@ -285,6 +292,12 @@ class Journal:
     def outcomes(self, workflow_ids: collections.abc.Iterable[str]) -> list[outcomes.Outcome]:
         """Return how workflows stand; a SUPERSEDED one as its successor. Keeps no connection."""
         return self._look(lambda c: outcomes.outcomes(c, workflow_ids))
+
+    # Who repeats a call
+
+    def made_under(self, key: idempotency.Key) -> idempotency.Entry | None:
+        """Return what the first call under an idempotency key has made; None: there was none."""
+        return self._look(lambda c: idempotency.find(c, key))
 
     # Operators
 

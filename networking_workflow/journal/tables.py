@@ -237,3 +237,18 @@ conductors = sa.Table(
     sa.Index("ix_workflow_conductors_lease", "state", "expires_at"),
     **OPTIONS,
 )
+
+#: Under which key of a project a POST has made which resources: committed with them or not at all.
+idempotency_keys = sa.Table(
+    "workflow_idempotency_keys",
+    metadata,
+    sa.Column("project_id", types.ascii_text(255), primary_key=True),
+    sa.Column("idempotency_key", types.ascii_text(255), primary_key=True),
+    sa.Column("fingerprint", types.ascii_text(64), nullable=False),
+    sa.Column("operation_id", sa.String(64), nullable=False),
+    sa.Column("resource_ids", types.Json, nullable=False),
+    sa.Column("created_at", types.moment(), nullable=False),
+    sa.CheckConstraint("resource_ids <> '[]'", name="ck_workflow_idempotency_keys_resource_ids"),
+    sa.Index("ix_workflow_idempotency_keys_created_at", "created_at"),
+    **OPTIONS,
+)

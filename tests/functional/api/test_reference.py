@@ -15,7 +15,7 @@ import uuid
 
 import pytest
 
-from networking_workflow.api import headers, prefer, sync_state, tasks, workflows
+from networking_workflow.api import headers, idempotency, prefer, sync_state, tasks, workflows
 from tests.functional.api import clients, seed
 
 pytestmark = pytest.mark.on_sqlite
@@ -23,7 +23,10 @@ pytestmark = pytest.mark.on_sqlite
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "api.md"
 
 _EXAMPLE = re.compile(r"```http\n(.*?)```", re.DOTALL)
-_HEADERS = (headers.WORKFLOW_ID, prefer.WAIT, "Preference-Applied", "Location", "Retry-After")
+_HEADERS = (
+    *(headers.WORKFLOW_ID, prefer.WAIT, idempotency.REPLAYED),
+    *("Preference-Applied", "Location", "Retry-After"),
+)
 _ADMINS_WORDS = {seed.DETAIL_SECRET: "constraint violation: ...", seed.HOST_SECRET: "controller-1"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?Z")
 _REQUEST = re.compile(r"req-[0-9a-f-]{36}")

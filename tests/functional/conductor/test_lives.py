@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from networking_workflow.conductor import chores
-from networking_workflow.journal import clock, failpoints, journal, tables
+from networking_workflow.journal import clock, failpoints, idempotency, journal, tables
 from networking_workflow.model import errors
 from tests.functional.conductor.cloud import PATIENCE_S
 from tests.unit.conductor.drivers import MemoryDriver
@@ -313,3 +313,22 @@ def test_a_conductor_forgets_what_ended_long_ago(cloud, start):
         connection.execute(own.values(finished_at=clock.after(-3601.0)))
     wait_until(lambda: cloud.count("network") == 1, PATIENCE_S, "the old one to be forgotten")
     assert cloud.state(young) == "SUCCESS"
+
+
+def test_a_conductor_forgets_idempotency_keys_that_are_over(cloud, start):
+    table, keys = tables.idempotency_keys, {}
+    with cloud.engine.begin() as connection:
+        for name, age_s in (("old", 60.0), ("young", -60.0)):
+            keys[name] = idempotency.Key(project_id="p", key=name, fingerprint="f")
+            idempotency.insert(connection, keys[name], "req", ("id",))
+            own = sa.update(table).where(table.c.idempotency_key == name)
+            written_at = clock.after(-idempotency.KEPT_S - age_s)
+            connection.execute(own.values(created_at=written_at))
+    start(MemoryDriver("a"))
+
+    def found(key):
+        with cloud.engine.connect() as connection:
+            return idempotency.find(connection, key)
+
+    wait_until(lambda: not found(keys["old"]), PATIENCE_S, "the old one to be forgotten")
+    assert found(keys["young"])

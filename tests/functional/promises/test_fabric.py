@@ -8,7 +8,9 @@ import collections.abc
 import pytest
 import requests
 
+from lab.client import PROJECT_ID
 from lab.databases import pool
+from networking_workflow.api import idempotency
 from networking_workflow.journal import failpoints
 from tests.functional.promises import cloud as clouds
 from tests.waiting import wait_until
@@ -180,17 +182,21 @@ def test_failed_port_of_one_tenant_holds_up_nobody_on_the_shared_network(
     cloud.comes_to(bad["id"], "SUCCESS")
 
 
-def test_workflow_of_an_api_process_killed_between_commit_and_answer_runs(
+def test_call_of_an_api_process_killed_between_commit_and_answer_runs_and_can_be_repeated(
     cloud: clouds.Cloud,
 ) -> None:
     cloud.client().create("networks", name="so that the tenant has its default group")
     mortal = cloud.add_api(environment={failpoints.ENVIRONMENT: "capture.committed=kill"})
     unlucky = cloud.client(-1)
     cloud.apis.remove(mortal)
+    call = ("POST", "/networks", {"network": {"name": "unanswered", "project_id": PROJECT_ID}})
+    key = {idempotency.HEADER: "unanswered"}
     with pytest.raises(requests.ConnectionError):
-        unlucky.create("networks", name="unanswered")
+        unlucky.call(*call, headers=key)
     wait_until(lambda: not mortal.process.alive(), 60, "the API process to be gone")
+    answer = cloud.client().call(*call, headers=key)
     (network,) = cloud.client().list("networks", name="unanswered")
+    assert (answer.status, answer.body["network"]["id"]) == (201, network["id"])
     cloud.comes_to(network["id"], "SUCCESS")
     assert cloud.states(network["id"]) == ["SUCCESS"]
     assert cloud.fabric.store.get("network", network["id"])["name"] == "unanswered"

@@ -9,7 +9,9 @@ import random
 
 import pytest
 
+from lab.client import PROJECT_ID, Answer
 from lab.databases import pool
+from networking_workflow.api import idempotency
 from tests.functional.promises import cloud as clouds
 
 PORTS, UPDATES = 20, 200
@@ -64,6 +66,23 @@ def test_interleaved_updates_reach_the_backend_in_the_order_of_their_commits(
         ]
         assert is_subsequence(effects, changes)
         assert effects[-1] == changes[-1]
+
+
+def test_of_calls_with_one_key_at_both_processes_one_makes_the_network(
+    cloud: clouds.Cloud,
+) -> None:
+    body = {"network": {"name": "once", "project_id": PROJECT_ID}}
+    answers: list[Answer] = []
+
+    def post(api: int) -> None:
+        key = {idempotency.HEADER: "once"}
+        answers.append(cloud.client(api).call("POST", "/networks", body, headers=key))
+
+    clouds.at_once(*(functools.partial(post, each % 2) for each in range(8)))
+    (network,) = cloud.client().list("networks", name="once")
+    assert {answer.status for answer in answers} == {201}
+    assert {answer.body["network"]["id"] for answer in answers} == {network["id"]}
+    assert sum(idempotency.REPLAYED in answer.headers for answer in answers) == 7
 
 
 def is_subsequence(part: list[str], whole: list[str]) -> bool:
