@@ -9,6 +9,7 @@ a large write set of the second one, and each test checks that the window was re
 """
 
 import collections.abc
+import concurrent.futures
 import contextlib
 import uuid
 
@@ -127,14 +128,28 @@ def test_a_conductor_reads_at_one_node_what_was_committed_at_another(cluster: Wo
             with reading.connect() as connection:
                 set_to = connection.exec_driver_sql("SELECT @@SESSION.wsrep_sync_wait").scalar()
                 assert set_to == 1
-        with busy_first_node(cluster):
+        with concurrent.futures.ThreadPoolExecutor(1) as thread, cluster.api(0).connect() as pause:
+            pause.exec_driver_sql("FLUSH TABLES WITH READ LOCK")  # nothing is applied at this node
             with cluster.api(1).begin() as connection:
                 record.record(connection, [new])
-            assert not seen_at_first_node(cluster, seen), "the window was not open"
-            with conductors.connect() as connection:
-                assert connection.execute(seen).scalar() == 1
+            assert seen_at_first_node(cluster, seen) == 0
+            asking = thread.submit(ask, conductors, seen)
+            wait_until(lambda: asks(pause, new.id), 30, "the conductor to ask")
+            pause.exec_driver_sql("UNLOCK TABLES")
+            assert asking.result(30) == 1
     finally:
         conductors.dispose()
+
+
+def ask(engine_: sa.Engine, statement: sa.Select[tuple[int]]) -> int | None:
+    with engine_.connect() as connection:
+        return connection.execute(statement).scalar()
+
+
+def asks(connection: sa.Connection, name: str) -> bool:
+    """Return whether a statement that names it has come to this node, and is not answered yet."""
+    rows = connection.exec_driver_sql("SHOW FULL PROCESSLIST").mappings().all()
+    return any(name in (row["Info"] or "") for row in rows)
 
 
 def take_at_both(world: World, first: str, second: str) -> bool:
