@@ -50,9 +50,7 @@ class Filter:
                 "choices": choices,
                 "help": f"{self.help}: {', '.join(choices)} (may be repeated: any of them)",
             }
-        parser.add_argument(
-            self.option, metavar=metavar, dest=self.field, action="append", **how
-        )
+        parser.add_argument(self.option, metavar=metavar, dest=self.field, action="append", **how)
 
 
 _PROJECT = Filter(

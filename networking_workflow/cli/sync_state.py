@@ -185,6 +185,7 @@ class ListSync(errors.Networked, command.Lister):
         deleting = {
             "operation": states.Operation.DELETE.value,
             "workflow_state": sorted(by_workflow),
+            **lists.order("updated_at,id"),
         }
         for one in lists.every(self.network, models.Workflow, **asked, **deleting):
             yield Found(
@@ -264,9 +265,10 @@ class ShowSync(errors.Networked, command.ShowOne):
 
 
 def _found(network: typing.Any, resource_type: str, **asked: typing.Any) -> list[Found]:
+    """Return resources of one type, what changed longest ago first."""
     kind = KINDS[resource_type]
     wanted = ["id", kind.name, "project_id", "sync_state", "sync_error", "sync_updated_at"]
-    return [
+    found = [
         Found(
             resource_type=resource_type,
             id=one.id,
@@ -278,6 +280,7 @@ def _found(network: typing.Any, resource_type: str, **asked: typing.Any) -> list
         )
         for one in lists.every(network, _model(kind), fields=wanted, **asked)
     ]
+    return sorted(found, key=lambda one: (one.sync_updated_at or "", one.id))
 
 
 def _model(kind: Kind) -> type[Synced]:

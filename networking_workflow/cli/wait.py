@@ -11,6 +11,7 @@ import time
 import typing
 
 from keystoneauth1 import exceptions as ksa_exceptions
+from openstack import exceptions as sdk_exceptions
 from osc_lib import exceptions
 
 from networking_workflow.cli import errors, fields, models
@@ -21,6 +22,9 @@ ENDED_WELL, ONE_FAILED, TIMED_OUT = 0, 1, 2
 
 #: Seconds between two looks: the first, the longest, and by how much each is longer.
 _FIRST_LOOK_S, _LONGEST_LOOK_S, _GROWTH = 0.1, 2.0, 1.3
+
+#: What proxies answer while the service behind them restarts; None: nobody answers.
+_AWAY = (502, 503, 504, None)
 
 #: Ids in one request's path.
 _AT_A_TIME = 50
@@ -89,7 +93,7 @@ class WaitForWorkflows(errors.Networked):
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Wait; return what to exit with."""
         wanted = Wanted(
-            ids=[one for word in parsed_args.workflow for one in word.split(",") if one],
+            ids=[one for word in parsed_args.workflow for one in _words(word)],
             resources=parsed_args.resource,
             operations=parsed_args.operation_id,
         )
@@ -108,18 +112,22 @@ class WaitForWorkflows(errors.Networked):
         """Return the workflows as they were seen last: all ended, or the time is over."""
         started, pause_s = time.monotonic(), _FIRST_LOOK_S
         progress = _Progress(self.app.stderr)
-        found = look(self.network, wanted)
+        found, seen = look(self.network, wanted), True
         while any(one.workflow_state not in states.TERMINAL for one in found):
             passed_s = time.monotonic() - started
-            progress.show(found, passed_s)
+            if seen:
+                progress.show(found, passed_s)
             if passed_s >= timeout_s:
                 break
             time.sleep(min(pause_s, timeout_s - passed_s))
             pause_s = min(pause_s * _GROWTH, _LONGEST_LOOK_S)
             try:
-                found = look(self.network, wanted)
-            except (ksa_exceptions.ConnectFailure, ksa_exceptions.RetriableConnectionFailure):
-                progress.note("the network service cannot be reached; trying on")
+                found, seen = look(self.network, wanted), True
+            except (ksa_exceptions.ConnectionError, sdk_exceptions.HttpException) as error:
+                if getattr(error, "status_code", None) not in _AWAY:
+                    raise
+                progress.note("The network service cannot be reached; trying on.")
+                seen = False
         progress.clear()
         return found
 
@@ -208,13 +216,21 @@ def _listed(network: typing.Any, **asked: typing.Any) -> _By:
     return {one.id: one for one in rows}
 
 
+def _words(text: str) -> list[str]:
+    """Return the ids of a header's value."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def _name(workflow: models.Workflow) -> str:
     what = f"{workflow.operation} {workflow.resource_type} {workflow.resource_id}"
     return f"Workflow {workflow.id} ({what})"
 
 
 def _by_state(found: collections.abc.Iterable[models.Workflow]) -> str:
-    return fields.counts(collections.Counter(one.workflow_state for one in found))
+    numbers = collections.Counter(one.workflow_state for one in found)
+    return fields.counts(
+        {state: numbers[state] for state in states.WorkflowState if numbers[state]}
+    )
 
 
 class _Progress:
@@ -227,16 +243,15 @@ class _Progress:
     def show(self, found: list[models.Workflow], passed_s: float) -> None:
         """Show how far it is."""
         text = _by_state(found)
-        if self._rewrites:
-            self._write(f"\r\x1b[K{text}; {passed_s:.0f} s")
-        elif text != self._said:
-            self._write(f"{text}\n")
-        self._said = text
+        self._tell(text, f"{text}; {passed_s:.0f} s")
 
     def note(self, text: str) -> None:
         """Show why there is no progress."""
+        self._tell(text, text)
+
+    def _tell(self, text: str, rewritten: str) -> None:
         if self._rewrites:
-            self._write(f"\r\x1b[K{text}")
+            self._write(f"\r\x1b[K{rewritten}")
         elif text != self._said:
             self._write(f"{text}\n")
         self._said = text

@@ -18,13 +18,19 @@ def _ids(rows: list[dict[str, str]]) -> list[str]:
     return [row["ID"] for row in rows]
 
 
+def _failed_and_done(tenant: openstack.OpenStack, seeded: seed.Seed) -> tuple[str, str]:
+    assert tenant.project_id is not None
+    failed = seeded.record(tenant.project_id)
+    seeded.fail(failed)
+    done = seeded.record(tenant.project_id)
+    seeded.succeed(done)
+    return failed, done
+
+
 def test_the_program_lists_what_has_failed_and_why(
     tenant: openstack.OpenStack, seeded: seed.Seed
 ) -> None:
-    assert tenant.project_id is not None
-    failed, done = seeded.record(tenant.project_id), seeded.record(tenant.project_id)
-    seeded.fail(failed)
-    seeded.succeed(done)
+    failed, done = _failed_and_done(tenant, seeded)
     with tenant.running("network", "workflow", "list", "--state", "failed") as process:
         out, err = process.communicate(timeout=openstack.PATIENCE_S)
     assert (process.returncode, err) == (0, "")
@@ -63,7 +69,10 @@ def test_each_filter_narrows_a_list(admin: openstack.OpenStack, seeded: seed.See
         "--workflow-state": ("FAILED", "READY"),
     }
     lines, expected = [], []
-    for noun, options, row in (("workflow", of_workflows, workflow), ("task", of_tasks, task["ID"])):
+    for noun, options, row in (
+        ("workflow", of_workflows, workflow),
+        ("task", of_tasks, task["ID"]),
+    ):
         right = {option: values[0] for option, values in options.items()}
         for changed in [{}, *({option: values[1]} for option, values in options.items())]:
             given = [word for pair in (right | changed).items() for word in pair]
@@ -75,10 +84,8 @@ def test_each_filter_narrows_a_list(admin: openstack.OpenStack, seeded: seed.See
 def test_several_values_of_a_filter_find_any_of_them(
     tenant: openstack.OpenStack, seeded: seed.Seed
 ) -> None:
+    failed, done = _failed_and_done(tenant, seeded)
     assert tenant.project_id is not None
-    failed, done = seeded.record(tenant.project_id), seeded.record(tenant.project_id)
-    seeded.fail(failed)
-    seeded.succeed(done)
     ready = seeded.record(tenant.project_id)
     two = ("--state", "FAILED", "--state", "SUCCESS")
     assert set(_ids(tenant.json("network", "workflow", "list", *two))) == {failed, done}
@@ -100,9 +107,7 @@ def test_a_list_goes_on_behind_its_last_row_and_says_that_there_is_more(
     assert (_ids(whole.json), whole.err) == (newest_first[::-1], "")
 
 
-def test_long_lists_show_all_that_show_shows(
-    admin: openstack.OpenStack, seeded: seed.Seed
-) -> None:
+def test_long_lists_show_all_that_show_shows(admin: openstack.OpenStack, seeded: seed.Seed) -> None:
     workflow = seeded.record(uuid.uuid4().hex)
     seeded.fail(workflow)
     for noun in ("workflow", "task"):

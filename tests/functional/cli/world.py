@@ -8,6 +8,7 @@ import typing
 
 from lab import client, neutron
 from lab.databases import pool
+from networking_workflow.model import failures, states, tasks, workflows
 from tests.functional.api import seed
 
 #: A backend that nobody calls.
@@ -60,6 +61,19 @@ class Project:
             answer = caller.call("GET", f"/workflows?resource_id={resource_id}&{newest}")
         workflow_id: str = answer.body["workflows"][0]["id"]
         return workflow_id
+
+    def settle(self) -> None:
+        """Let every workflow that may go succeed, those of other projects too."""
+        while (outcome := self.seeded.journal.claim(seed.OWNER)) is not None:
+            if isinstance(outcome, workflows.Claim):
+                self.seeded.journal.succeed(outcome)
+
+    def refuse(self, workflow_id: str, detail: str) -> None:
+        """Let the backend refuse a workflow's change, in these words."""
+        claim, task_id = self.seeded.start(workflow_id, "ovn")
+        failure = failures.Failure(code=failures.FailureCode.BACKEND_REFUSED, detail=detail)
+        failed = tasks.TaskResult(id=task_id, state=states.TaskState.FAILED, failure=failure)
+        self.seeded.journal.fail(claim, failure, [failed])
 
     def _client(self) -> client.Client:
         headers = client.identity(self.id)
