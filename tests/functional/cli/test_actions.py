@@ -81,7 +81,7 @@ def test_all_that_match_are_moved_after_a_look_at_which(
 def test_more_than_one_request_moves_are_moved_each_once(
     admin: openstack.OpenStack, seeded: seed.Seed
 ) -> None:
-    project, number = uuid.uuid4().hex, 2 * actions._AT_A_TIME + 1
+    project, number = uuid.uuid4().hex, actions._AT_A_TIME + 1
     new = [_new(project) for _ in range(number)]
     with seeded.engine.begin() as connection:
         record.record(connection, new)
