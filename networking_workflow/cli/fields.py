@@ -43,7 +43,7 @@ _SHOWN: dict[str, type[columns.FormattableColumn[typing.Any]]] = {
         (
             *("waiting_for", "blocked_by", "waits_for", "superseded_by", "next_attempt_at"),
             *("started_at", "finished_at", "failure_detail", "host", "sync_error"),
-            *("sync_updated_at", "name", "reason"),
+            *("sync_updated_at", "name"),
         ),
         Text,
     ),

@@ -122,14 +122,14 @@ def _project(command: errors.Networked, name_or_id: str, domain: str | None) -> 
     return found
 
 
-def add_paging(parser: argparse.ArgumentParser, sort_keys: str) -> None:
+def add_paging(parser: argparse.ArgumentParser, sort_keys: tuple[str, ...]) -> None:
     """Add the options that say which part of a list is meant, in which order."""
     parser.add_argument(
         "--sort",
         metavar="<key>[:<direction>]",
         default="created_at:desc",
-        help=f"Order, keys separated by a comma: {sort_keys}; direction asc or desc, asc if "
-        "absent (default: %(default)s, the newest first)",
+        help=f"Order by keys, separated by a comma, of {', '.join(sort_keys)}; direction asc or "
+        "desc, asc if absent (default: %(default)s, the newest first)",
     )
     parser.add_argument(
         "--limit",

@@ -17,6 +17,17 @@ TASK_FILTERS = (
     *("task_state", "operation_id", "workflow_state", "changed_since"),
 )
 
+#: What lists can be sorted by.
+WORKFLOW_SORT_KEYS = (
+    *("created_at", "started_at", "finished_at", "updated_at", "workflow_state", "operation"),
+    *("initiator", "resource_type", "resource_id", "project_id", "operation_id", "request_id"),
+    "id",
+)
+TASK_SORT_KEYS = (
+    *("created_at", "started_at", "finished_at", "updated_at", "task_state", "name", "driver"),
+    *("resource_type", "resource_id", "project_id", "workflow_id", "id"),
+)
+
 _OF_LISTS = ("fields", "sort_key", "sort_dir")
 
 

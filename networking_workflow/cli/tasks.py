@@ -80,11 +80,7 @@ class ListTasks(errors.Networked, command.Lister):
         """Return the parser of its options."""
         parser = super().get_parser(prog_name)
         lists.add_filters(parser, FILTERS)
-        lists.add_paging(
-            parser,
-            "created_at, started_at, finished_at, updated_at, task_state, name, driver, "
-            "resource_type, or an ID",
-        )
+        lists.add_paging(parser, models.TASK_SORT_KEYS)
         return parser
 
     def take_action(

@@ -97,11 +97,7 @@ class ListWorkflows(errors.Networked, command.Lister):
         """Return the parser of its options."""
         parser = super().get_parser(prog_name)
         lists.add_filters(parser, FILTERS)
-        lists.add_paging(
-            parser,
-            "created_at, started_at, finished_at, updated_at, workflow_state, operation, "
-            "initiator, resource_type, or an ID",
-        )
+        lists.add_paging(parser, models.WORKFLOW_SORT_KEYS)
         return parser
 
     def take_action(

@@ -41,16 +41,20 @@ def _own(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "model", "filters"),
+    ("attributes", "model", "filters", "sort_keys"),
     [
-        (workflows.ATTRIBUTES, models.Workflow, models.WORKFLOW_FILTERS),
-        (tasks.ATTRIBUTES, models.Task, models.TASK_FILTERS),
+        (
+            *(workflows.ATTRIBUTES, models.Workflow),
+            *(models.WORKFLOW_FILTERS, models.WORKFLOW_SORT_KEYS),
+        ),
+        (tasks.ATTRIBUTES, models.Task, models.TASK_FILTERS, models.TASK_SORT_KEYS),
     ],
 )
-def test_the_client_knows_every_attribute_and_filter_of_the_api(
-    attributes: Attributes, model: typing.Any, filters: tuple[str, ...]
+def test_the_client_knows_every_attribute_filter_and_order_of_the_api(
+    attributes: Attributes, model: typing.Any, filters: tuple[str, ...], sort_keys: tuple[str, ...]
 ) -> None:
     assert set(filters) == {name for name, how in attributes.items() if how.get("is_filter")}
+    assert set(sort_keys) == {name for name, how in attributes.items() if how.get("is_sort_key")}
     visible = {name for name, how in attributes.items() if how["is_visible"]}
     assert visible - {"tenant_id"} <= set(vars(model)) | {"id", "name"}  # these two all have
 
