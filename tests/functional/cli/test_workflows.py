@@ -3,9 +3,14 @@
 
 """``openstack network workflow list`` and ``show``."""
 
+import http.server
+import json
 import shlex
 import subprocess
 import sys
+import threading
+import typing
+import urllib.parse
 import uuid
 
 import pytest
@@ -149,3 +154,45 @@ def test_nothing_of_a_server_is_imported() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert ended.stdout == "set()\n"
+
+
+class _Projects(http.server.BaseHTTPRequestHandler):
+    """As much of Keystone as a look-up of a project's name asks for."""
+
+    named: typing.ClassVar[dict[str, str]] = {}
+
+    def do_GET(self) -> None:
+        url = urllib.parse.urlsplit(self.path)
+        (name,) = urllib.parse.parse_qs(url.query).get("name", [""])
+        found = [{"id": one, "name": name} for one in filter(None, [self.named.get(name)])]
+        link = {"rel": "self", "href": f"http://{self.headers['Host']}/v3/"}
+        version = {"id": "v3.14", "status": "stable", "links": [link]}
+        answers = {"/v3/projects": {"projects": found}, "/v3": {"version": version}}
+        answer = answers.get(url.path.rstrip("/"))
+        body = json.dumps(answer).encode()
+        self.send_response(200 if answer else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_project_may_be_named(admin: openstack.OpenStack, seeded: seed.Seed) -> None:
+    project = uuid.uuid4().hex
+    workflow = seeded.record(project)
+    _Projects.named["green"] = project
+    with http.server.HTTPServer(("127.0.0.1", 0), _Projects) as keystone:
+        threading.Thread(target=keystone.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{keystone.server_port}/v3"
+        asked = {"OS_IDENTITY_ENDPOINT_OVERRIDE": address}
+        listed = ["network", "workflow", "list", "-f", "json", "--project"]
+        green, blue = (
+            admin.forks.run([*listed, name], admin.environment | asked)
+            for name in ("green", "blue")
+        )
+        keystone.shutdown()
+    assert _ids(green.json) == [workflow]
+    assert "'blue' cannot be looked up: No Project found for blue. Give its ID." in blue.err
