@@ -85,8 +85,10 @@ def test_more_than_one_request_moves_are_moved_each_once(
     new = [_new(project) for _ in range(number)]
     with seeded.engine.begin() as connection:
         record.record(connection, new)
-    rows = admin.json("network", "workflow", "skip", "--project", project, "--yes")
-    assert sorted(_rows(rows)) == sorted((one.id, "skipped") for one in new)
+    ended = admin("network", "workflow", "skip", "--project", project, "--yes", "-f", "json")
+    assert sorted(_rows(ended.json)) == sorted((one.id, "skipped") for one in new)
+    progress = f"{number - 1} of {number}\n{number} of {number}\n"
+    assert ended.err == f"{progress}{number} skipped, 0 refused.\n"
     assert set(_states(admin, project).values()) == {"SKIPPED"}
 
 
