@@ -169,14 +169,22 @@ class _Relay:
     def leave(self) -> None:
         """Be as the server behind it, which is away; or be away oneself."""
         self._away = True
-        if self._listener is not None and not self._answers:
-            self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._listener = None
+        if not self._answers:
+            self._refuse()
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self._open.clear()
+
+    def close(self) -> None:
+        self.leave()
+        self._refuse()
+
+    def _refuse(self) -> None:
+        if self._listener is not None:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):  # closed
@@ -213,3 +221,4 @@ def test_it_waits_on_while_the_network_service_restarts(
         seeded.succeed(workflow)
         relay.start()
         assert _rest(process) == (0, "", "Ended: 1 SUCCESS.\n")
+    relay.close()

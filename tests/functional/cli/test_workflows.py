@@ -3,7 +3,6 @@
 
 """``openstack network workflow list`` and ``show``."""
 
-import http.server
 import json
 import shlex
 import subprocess
@@ -12,6 +11,9 @@ import threading
 import typing
 import urllib.parse
 import uuid
+
+# Not ``import http.server``: see networking_workflow/drivers/fabric/server.py.
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -156,7 +158,7 @@ def test_nothing_of_a_server_is_imported() -> None:
     assert ended.stdout == "set()\n"
 
 
-class _Projects(http.server.BaseHTTPRequestHandler):
+class _Projects(BaseHTTPRequestHandler):
     """As much of Keystone as a look-up of a project's name asks for."""
 
     named: typing.ClassVar[dict[str, str]] = {}
@@ -184,7 +186,7 @@ def test_a_project_may_be_named(admin: openstack.OpenStack, seeded: seed.Seed) -
     project = uuid.uuid4().hex
     workflow = seeded.record(project)
     _Projects.named["green"] = project
-    with http.server.HTTPServer(("127.0.0.1", 0), _Projects) as keystone:
+    with HTTPServer(("127.0.0.1", 0), _Projects) as keystone:
         threading.Thread(target=keystone.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{keystone.server_port}/v3"
         asked = {"OS_IDENTITY_ENDPOINT_OVERRIDE": address}
