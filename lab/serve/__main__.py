@@ -34,11 +34,11 @@ COMMANDS = (
     "openstack network list",
 )
 
-#: What is behind the commands, and no stock client shows.
-REQUESTS = (
-    "/v2.0/workflows?fields=resource_type&fields=operation&fields=workflow_state",
-    "/v2.0/tasks?fields=resource_id&fields=driver&fields=task_state",
-    "/v2.0/ports?fields=name&fields=status&fields=sync_state",
+#: What is behind the commands.
+BEHIND = (
+    "openstack network workflow list",
+    "openstack network task list",
+    "openstack network sync list --state SYNCED --state PENDING --state ERROR",
 )
 
 
@@ -75,7 +75,7 @@ def _usage(url: str) -> str:
             "",
             "What is behind them:",
             "",
-            *(f"curl -s '{url}{request}'" for request in REQUESTS),
+            *BEHIND,
             "",
             f"OVN has one chassis, {cloud.COMPUTE}. Ctrl-C stops and deletes everything.",
         )

@@ -27,17 +27,6 @@ LOG = logging.getLogger(__name__)
 MOST = 1000
 
 
-def _before(state: states.WorkflowState) -> frozenset[states.WorkflowState]:
-    return frozenset(before for before, after in states.WORKFLOW_MOVES if after is state)
-
-
-#: What may be asked for -> the states in which it may be.
-_FROM: dict[str, frozenset[states.WorkflowState]] = {
-    "retry": frozenset({states.WorkflowState.FAILED}),
-    "skip": _before(states.WorkflowState.SKIPPED),
-    "cancel": _before(states.WorkflowState.CANCELLED) | states.OWNED,
-}
-
 #: What the answer to a request for many says of each.
 _SAID = ["id", "project_id", "resource_type", "resource_id", "workflow_state"]
 
@@ -108,7 +97,7 @@ class WorkflowsController(readonly.ReadOnlyController):
     ) -> dict[str, typing.Any]:
         _enforce(context, action, {})
         asked = _many(body)
-        filters = _with_states(asked.filters, _FROM[action])
+        filters = _with_states(asked.filters, states.ASKED_FROM[action])
         page = lists.Page(
             filters=filters, sorts=[("created_at", True), ("id", True)], limit=asked.limit
         )

@@ -84,6 +84,18 @@ WORKFLOW_MOVES: frozenset[tuple[WorkflowState, WorkflowState]] = frozenset(
 )
 
 
+def _before(state: WorkflowState) -> frozenset[WorkflowState]:
+    return frozenset(before for before, after in WORKFLOW_MOVES if after is state)
+
+
+#: What an operator may ask for -> the states in which it may be.
+ASKED_FROM: dict[str, frozenset[WorkflowState]] = {
+    "retry": frozenset({WorkflowState.FAILED}),
+    "skip": _before(WorkflowState.SKIPPED),
+    "cancel": _before(WorkflowState.CANCELLED) | OWNED,
+}
+
+
 class TaskState(enum.StrEnum):
     """Where one step (one driver, or one agent, doing one thing) stands."""
 
