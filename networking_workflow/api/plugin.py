@@ -14,6 +14,7 @@ from oslo_config import cfg
 
 from networking_workflow.api import (
     answers,
+    browsers,
     headers,
     prefer,
     startup,
@@ -47,6 +48,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         capture_plugin.exit_on_error(servers.refuse_a_later_fork)
         capture_plugin.exit_on_error(lambda: startup.check(cfg.CONF))
         sync_state.install()
+        browsers.allow()
         seams.see_every_request()
         super().__init__()
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
