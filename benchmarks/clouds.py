@@ -23,6 +23,9 @@ from networking_workflow.model import states
 #: Seconds until everything that a turn left behind must be done.
 SETTLE_S = 120.0
 
+#: Ports of one request where many are needed and none is measured.
+_BULK = 100
+
 _ADDRESSES = itertools.count(1)
 
 
@@ -67,6 +70,12 @@ class Cloud:
         """Create ports in one request; return its milliseconds."""
         port = {"name": "bench", "network_id": network_id, "project_id": "bench"}
         return self.client.create_all("ports", [port] * number)
+
+    def fill(self, network_id: str, number: int) -> None:
+        """Create ports a hundred a request; return when nothing of it is under way any more."""
+        for done in range(0, number, _BULK):
+            self.create_ports_at_once(network_id, min(_BULK, number - done))
+        self.settle()
 
     def settle(self) -> None:
         """Return when nothing of this side is under way that could disturb the other one."""
