@@ -25,6 +25,7 @@ from benchmarks import (
     first_task,
     lists,
     ovn,
+    pages,
     waits,
 )
 from lab.databases import pool
@@ -43,6 +44,7 @@ FIGURES: dict[str, typing.Callable[[figures.Scale, pool.Pool], list[figures.Figu
     "apply": apply.run,
     "fanout": fanout.run,
     "lists": lists.run,
+    "pages": pages.run,
     "waits": waits.run,
 }
 

@@ -37,7 +37,7 @@ class Cloud:
     """One Neutron API to send requests to."""
 
     def __init__(self, api: neutron.NeutronApi, engine: sa.Engine) -> None:
-        self.api, self._engine = api, engine
+        self.api, self.engine = api, engine
         self.client = client.Client(api.port)
 
     def network(self) -> str:
@@ -100,7 +100,7 @@ class OurCloud(Cloud):
         w = tables.workflows.c
         columns = (w.resource_type, w.operation, w.state)
         statement = sa.select(*columns, sa.func.count()).group_by(*columns)
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return {
                 (row[0], row[1], row[2]): row[3] for row in connection.execute(statement).fetchall()
             }
@@ -130,7 +130,7 @@ class OurCloud(Cloud):
 
     def _settled(self) -> bool:
         # Cheap while something is under way: the conductor needs the processor more than we do.
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             if connection.execute(_HOLDING).first() is not None:
                 return False
         return self.unfinished() == 0

@@ -10,6 +10,7 @@ import typing
 from neutron_lib import exceptions as n_exc
 from neutron_lib.db import model_query
 from neutron_lib.db import utils as db_utils
+from oslo_db.sqlalchemy import utils as sa_utils
 from oslo_utils import timeutils
 from sqlalchemy import exc as sa_exc
 
@@ -37,16 +38,21 @@ def sees_all(context: typing.Any, model: type[typing.Any]) -> bool:
 def rows(
     context: typing.Any, model: type[typing.Any], page: Page, marker: typing.Any
 ) -> list[typing.Any]:
-    """Return a page of rows in one statement, after the row ``marker`` if that is given."""
-    query = model_query.get_collection_query(
-        context,
-        model,
-        filters=page.filters,
-        sorts=page.sorts,
-        limit=page.limit,
-        marker_obj=marker,
-        page_reverse=page.page_reverse,
-    )
+    """Return a page of rows in one statement, after the row ``marker`` if that is given.
+
+    ``page.sorts`` ends with the id, which Neutron's controller sees to. ``get_collection_query``
+    would add the columns of any other unique constraint, and MariaDB then sorts whole tables.
+    """
+    query = model_query.get_collection_query(context, model, filters=page.filters)
+    if page.sorts:
+        query = sa_utils.paginate_query(
+            query,
+            model,
+            page.limit,
+            sort_keys=db_utils.get_and_validate_sort_keys(page.sorts, model),
+            marker=marker,
+            sort_dirs=db_utils.get_sort_dirs(page.sorts, page.page_reverse),
+        )
     found = query.all()
     if page.limit and page.page_reverse:
         found.reverse()
