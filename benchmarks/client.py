@@ -65,12 +65,12 @@ class Client:
             raise Refused(f"GET {path}: {found} members, not {number}")
         return answer.took_ms
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str, **headers: str) -> Answer:
         """GET a path below the API's version.
 
         :raises Refused: if there is nothing.
         """
-        return self._send("GET", path, 200)
+        return self._send("GET", path, 200, **headers)
 
     def post(self, collection: str, content: Json, **headers: str) -> Answer:
         """POST something.

@@ -23,8 +23,8 @@ from networking_workflow.model import states
 #: Seconds until everything that a turn left behind must be done.
 SETTLE_S = 120.0
 
-#: Ports of one request where many are needed and none is measured.
-_BULK = 100
+#: Ports of one request where many are needed; what one more costs grows with those before it.
+_BULK = 10
 
 _ADDRESSES = itertools.count(1)
 
@@ -72,7 +72,7 @@ class Cloud:
         return self.client.create_all("ports", [port] * number)
 
     def fill(self, network_id: str, number: int) -> None:
-        """Create ports a hundred a request; return when nothing of it is under way any more."""
+        """Create ports, ten a request; return when nothing of it is under way any more."""
         for done in range(0, number, _BULK):
             self.create_ports_at_once(network_id, min(_BULK, number - done))
         self.settle()

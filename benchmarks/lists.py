@@ -25,7 +25,7 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
                 name: functools.partial(cloud.client.list, "ports", ports)
                 for name, cloud in sides.items()
             },
-            turns=scale.turns_of(60),
+            turns=scale.turns_of(150),
             warm_up=scale.warm_up,
         )
     return [

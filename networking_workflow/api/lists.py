@@ -40,23 +40,34 @@ def rows(
 ) -> list[typing.Any]:
     """Return a page of rows in one statement, after the row ``marker`` if that is given.
 
-    ``page.sorts`` ends with the id, which Neutron's controller sees to. ``get_collection_query``
-    would add the columns of any other unique constraint, and MariaDB then sorts whole tables.
+    ``get_collection_query`` would sort by the columns of every unique constraint as well, and
+    MariaDB then reads and sorts whole tables.
     """
     query = model_query.get_collection_query(context, model, filters=page.filters)
     if page.sorts:
+        sorts = _one_way(page.sorts)
         query = sa_utils.paginate_query(
             query,
             model,
             page.limit,
-            sort_keys=db_utils.get_and_validate_sort_keys(page.sorts, model),
+            sort_keys=db_utils.get_and_validate_sort_keys(sorts, model),
             marker=marker,
-            sort_dirs=db_utils.get_sort_dirs(page.sorts, page.page_reverse),
+            sort_dirs=db_utils.get_sort_dirs(sorts, page.page_reverse),
         )
     found = query.all()
     if page.limit and page.page_reverse:
         found.reverse()
     return list(found)
+
+
+def _one_way(sorts: Sorts) -> Sorts:
+    """Let the id, which ends every order, go the way of the key before it.
+
+    Neutron's controller adds it ascending. An index is read in one direction: with ``created_at``
+    descending, all of a project's rows would be read and sorted for each page.
+    """
+    *before, (last, ascending) = sorts
+    return [*before, (last, before[-1][1] if before and last == "id" else ascending)]
 
 
 def count(context: typing.Any, model: type[typing.Any], filters: Filters) -> int:
