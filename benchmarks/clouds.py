@@ -13,7 +13,7 @@ import typing
 
 import sqlalchemy as sa
 
-from benchmarks import client, pairs
+from benchmarks import client, pairs, seeds
 from lab import neutron, waiting
 from lab.databases import pool
 from lab.neutron import schema
@@ -22,9 +22,6 @@ from networking_workflow.model import states
 
 #: Seconds until everything that a turn left behind must be done.
 SETTLE_S = 120.0
-
-#: Ports of one request where many are needed; what one more costs grows with those before it.
-_BULK = 10
 
 _ADDRESSES = itertools.count(1)
 
@@ -71,10 +68,12 @@ class Cloud:
         port = {"name": "bench", "network_id": network_id, "project_id": "bench"}
         return self.client.create_all("ports", [port] * number)
 
-    def fill(self, network_id: str, number: int) -> None:
-        """Create ports, ten a request; return when nothing of it is under way any more."""
-        for done in range(0, number, _BULK):
-            self.create_ports_at_once(network_id, min(_BULK, number - done))
+    def fill(self, number: int) -> None:
+        """Make so many ports on a network, all but the first as copies; return when settled."""
+        _, port = self.client.create("ports", network_id=self.network(), project_id="bench")
+        url = self.engine.url.render_as_string(hide_password=False)
+        with contextlib.closing(seeds.Seeds(url)) as copies:
+            copies.copy(port, number - 1)
         self.settle()
 
     def settle(self) -> None:

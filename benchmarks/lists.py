@@ -19,7 +19,7 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
     with clouds.stock(databases) as stock, clouds.ours(databases, conductor="separate") as ours:
         sides = {"ours": ours, "stock": stock}
         for cloud in sides.values():
-            cloud.fill(cloud.network(), ports)
+            cloud.fill(ports)
         results = pairs.alternate(
             {
                 name: functools.partial(cloud.client.list, "ports", ports)

@@ -197,7 +197,7 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
     tasks, ports = (QUICK_TASKS, QUICK_PORTS) if scale.quick else (TASKS, PORTS)
     caller = {"tenants": True, "identity": _CALLER}
     with clouds.ours(databases, caller, conductor="separate") as cloud:
-        cloud.fill(cloud.network(), ports)
+        cloud.fill(ports)
         pages = Pages(cloud, seed(cloud.engine, tasks))
         sides = {name: functools.partial(ask, pages) for name, ask in _ASKED.items()}
         results = pairs.alternate(
