@@ -70,19 +70,24 @@ class Client:
 
         :raises Refused: if there is nothing.
         """
-        return self._send("GET", path, 200, **headers)
+        return self._send("GET", path, 200, None, headers)
 
     def post(self, collection: str, content: Json, **headers: str) -> Answer:
         """POST something.
 
         :raises Refused: if nothing was created.
         """
-        return self._send("POST", collection, 201, json.dumps(content).encode(), **headers)
+        return self._send("POST", collection, 201, json.dumps(content).encode(), headers)
 
     def _send(
-        self, method: str, path: str, status: int, body: bytes | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        status: int,
+        body: bytes | None,
+        more: typing.Mapping[str, str],
     ) -> Answer:
-        headers = {**headers, "Content-Type": "application/json"}
+        headers = {**more, "Content-Type": "application/json"}
         self._freshen()
         started = time.monotonic()
         self._connection.request(method, f"/v2.0/{path}", body, headers)
@@ -93,7 +98,7 @@ class Client:
             raise Refused(f"{method} {path}: {answer.status} {received!r}")
         return Answer(
             status=answer.status,
-            headers=answer.headers,
+            headers=dict(answer.headers),
             body=json.loads(received) if received else None,
             took_ms=(self._used - started) * 1000,
             at=self._used,

@@ -199,7 +199,9 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
     with clouds.ours(databases, caller, conductor="separate") as cloud:
         cloud.fill(ports)
         pages = Pages(cloud, seed(cloud.engine, tasks))
-        sides = {name: functools.partial(ask, pages) for name, ask in _ASKED.items()}
+        sides: dict[str, typing.Callable[[], float]] = {
+            name: functools.partial(ask, pages) for name, ask in _ASKED.items()
+        }
         results = pairs.alternate(
             {"ports": pages.ports, **sides}, turns=scale.turns_of(60), warm_up=scale.warm_up
         )

@@ -62,11 +62,12 @@ class Side:
 
 def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
     """Measure with the embedded conductor and with a separate one."""
+    conductors = ("separate",) if scale.quick else ("embedded", "separate")
     with contextlib.ExitStack() as stack:
         moments = stack.enter_context(contextlib.closing(probes.Moments()))
         backend = stack.enter_context(contextlib.closing(fabric.Fabric()))
         sides: dict[str, typing.Callable[[], float]] = {}
-        for conductor in ("embedded", "separate"):
+        for conductor in conductors:
             cloud = stack.enter_context(
                 clouds.ours(
                     databases,
@@ -83,7 +84,7 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
         results = pairs.alternate(sides, turns=scale.turns_of(200), warm_up=scale.warm_up)
     return [
         _figure(conductor, results[conductor], results[f"{conductor} GET"])
-        for conductor in ("embedded", "separate")
+        for conductor in conductors
     ]
 
 
