@@ -3,6 +3,7 @@
 
 """Resources that several projects see: their state is for all of these, workflows for one."""
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -11,6 +12,17 @@ import pytest
 from networking_workflow.model import failures
 from tests.functional.api import clients, seed
 from tests.functional.api.test_sync_state import settle
+
+#: Every project of other tests sees it, too, unless it is deleted.
+SHARED = "shared-with-all"
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(neutron: clients.Neutron) -> collections.abc.Iterator[None]:
+    """Delete what is shared with all."""
+    yield
+    for network in neutron.admin.get(f"/networks?name={SHARED}"):
+        assert neutron.admin.status("DELETE", f"/networks/{network['id']}") == 204
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +56,7 @@ def _network_shared_by_rbac(neutron: clients.Neutron) -> Shared:
 
 
 def _network_shared_with_all(neutron: clients.Neutron) -> Shared:
-    network = neutron.admin.create("network", name="n", shared=True)
+    network = neutron.admin.create("network", name=SHARED, shared=True)
     return Shared(
         kind="network", resource_id=network["id"], of=neutron.admin, seen_by=neutron.tenant()
     )
