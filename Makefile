@@ -49,6 +49,11 @@ bench: venv  ## Measure the figures, into build/bench/*.json
 	scripts/install-debian test
 	$(BIN)/python -m benchmarks
 
+.PHONY: bench-api
+bench-api: venv  ## Measure what users of the API see of it: lists, pages, waits
+	scripts/install-debian test
+	$(BIN)/python -m benchmarks lists pages waits
+
 .PHONY: lint
 lint: venv  ## Check style, types and the direction of imports
 	$(BIN)/ruff check $(CODE)

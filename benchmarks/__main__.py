@@ -23,7 +23,10 @@ from benchmarks import (
     fanout,
     figures,
     first_task,
+    lists,
     ovn,
+    pages,
+    waits,
 )
 from lab.databases import pool
 
@@ -40,6 +43,9 @@ FIGURES: dict[str, typing.Callable[[figures.Scale, pool.Pool], list[figures.Figu
     "drain": drain.run,
     "apply": apply.run,
     "fanout": fanout.run,
+    "lists": lists.run,
+    "pages": pages.run,
+    "waits": waits.run,
 }
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "build" / "bench"

@@ -13,7 +13,7 @@ import typing
 
 import sqlalchemy as sa
 
-from benchmarks import client, pairs
+from benchmarks import client, pairs, seeds
 from lab import neutron, waiting
 from lab.databases import pool
 from lab.neutron import schema
@@ -34,7 +34,7 @@ class Cloud:
     """One Neutron API to send requests to."""
 
     def __init__(self, api: neutron.NeutronApi, engine: sa.Engine) -> None:
-        self.api, self._engine = api, engine
+        self.api, self.engine = api, engine
         self.client = client.Client(api.port)
 
     def network(self) -> str:
@@ -68,6 +68,14 @@ class Cloud:
         port = {"name": "bench", "network_id": network_id, "project_id": "bench"}
         return self.client.create_all("ports", [port] * number)
 
+    def fill(self, number: int) -> None:
+        """Make so many ports on a network, all but the first as copies; return when settled."""
+        _, port = self.client.create("ports", network_id=self.network(), project_id="bench")
+        url = self.engine.url.render_as_string(hide_password=False)
+        with contextlib.closing(seeds.Seeds(url)) as copies:
+            copies.copy(port, number - 1)
+        self.settle()
+
     def settle(self) -> None:
         """Return when nothing of this side is under way that could disturb the other one."""
 
@@ -91,7 +99,7 @@ class OurCloud(Cloud):
         w = tables.workflows.c
         columns = (w.resource_type, w.operation, w.state)
         statement = sa.select(*columns, sa.func.count()).group_by(*columns)
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return {
                 (row[0], row[1], row[2]): row[3] for row in connection.execute(statement).fetchall()
             }
@@ -121,7 +129,7 @@ class OurCloud(Cloud):
 
     def _settled(self) -> bool:
         # Cheap while something is under way: the conductor needs the processor more than we do.
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             if connection.execute(_HOLDING).first() is not None:
                 return False
         return self.unfinished() == 0

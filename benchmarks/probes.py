@@ -4,9 +4,9 @@
 """Moments inside the processes that are measured: when they committed, when they called a driver.
 
 ``python -m benchmarks.probes api|conductor ...`` is the process as it is, with moments sent as
-datagrams: the return of the COMMIT that recorded workflows, the call of a driver for one, and how
-long the work for a port on OVN took. The clock is the machine's monotonic one, the same in all
-processes.
+datagrams: the return of the COMMIT that recorded workflows, the call of a driver for one, the
+return of the COMMIT that ended a port's, and how long the work for a port on OVN took. The clock is
+the machine's monotonic one, the same in all processes. Who sends waits while ten are unread.
 """
 
 import importlib
@@ -39,6 +39,7 @@ class Moments:
         #: workflow id -> seconds of the monotonic clock
         self.committed: dict[str, float] = {}
         self.started: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
         #: port id -> milliseconds of each call for it, and the statements sent meanwhile
         self.worked: dict[str, list[tuple[float, int]]] = {}
 
@@ -62,9 +63,10 @@ class Moments:
 
 
 def install(path: str) -> None:
-    """Send the two moments of this process to ``path`` from now on."""
+    """Send the moments of this process's workflows to ``path`` from now on."""
     from networking_workflow.capture import session
     from networking_workflow.drivers import ml2
+    from networking_workflow.journal import journal
 
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
@@ -74,7 +76,12 @@ def install(path: str) -> None:
     def started(target: typing.Any) -> None:
         send("started", time.monotonic(), [target.workflow_id])
 
+    def ended(claim: typing.Any) -> None:
+        if claim.resource_type == "port":
+            send("ended", time.monotonic(), [claim.id])
+
     _before(ml2.Ml2Driver, "apply", started)
+    _after(journal.Journal, "succeed", ended)
     # Before the hook that wakes the conductor.
     session.AFTER_COMMIT.insert(0, lambda ids: send("committed", time.monotonic(), ids))
 
@@ -86,6 +93,18 @@ def _before(owner: type, name: str, moment: typing.Callable[[typing.Any], None])
     def call(self: typing.Any, target: typing.Any) -> typing.Any:
         moment(target)
         return original(self, target)
+
+    setattr(owner, name, call)
+
+
+def _after(owner: type, name: str, moment: typing.Callable[[typing.Any], None]) -> None:
+    """Let ``moment`` hear of every return of a method."""
+    original = getattr(owner, name)
+
+    def call(self: typing.Any, target: typing.Any, *arguments: typing.Any) -> typing.Any:
+        result = original(self, target, *arguments)
+        moment(target)
+        return result
 
     setattr(owner, name, call)
 

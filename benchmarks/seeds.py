@@ -15,7 +15,7 @@ import uuid
 import sqlalchemy as sa
 
 from networking_workflow.journal import engine as journal_engine
-from networking_workflow.journal import record, references
+from networking_workflow.journal import record, references, tables
 from networking_workflow.model import states, workflows
 from networking_workflow.plan import keys
 
@@ -28,7 +28,7 @@ _BATCH = 500
 class Seeds:
     """Copies ports of one database.
 
-    :param url: of a database with Neutron's schema and ours.
+    :param url: of a database with Neutron's schema; workflows are recorded if it has ours, too.
     """
 
     def __init__(self, url: str) -> None:
@@ -75,7 +75,8 @@ class Seeds:
                 for address in addresses
             ]
             connection.execute(sa.insert(self._tables.tables[name]), copies)
-        self._record(connection, ports)
+        if tables.workflows.name in self._tables.tables:
+            self._record(connection, ports)
 
     def _rows(self, connection: sa.Connection, port_id: str) -> dict[str, list[Json]]:
         """Return the rows that the port has, by table; its own, and those that name it."""

@@ -28,6 +28,7 @@ _SEGMENTATION: dict[str, Section] = {
 _NOAUTH_FILTERS = "request_id fake_project_id catch_errors osprofiler extensions"
 _TENANT_FILTERS = "request_id catch_errors osprofiler keystonecontext extensions"
 
+_CORS_FILTER = "paste.filter_factory = oslo_middleware.cors:filter_factory"
 
 #: So that a log begins with what happened, not with 300 lines about extensions and quotas.
 _LOG_LEVELS = (
@@ -65,6 +66,7 @@ class Profile:
     policy: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)  #: policy.yaml
     tenants: bool = False  #: believe X-User-Id, X-Project-Id, X-Roles; else all are administrators
     identity: Identity | None = None  #: with ``tenants``: who sends none of these
+    origin: str | None = None  #: of pages in browsers that may call
     options: typing.Mapping[str, Section] = dataclasses.field(default_factory=dict)
     """More options, ``{section: {option: value}}``; they win over those above."""
 
@@ -187,6 +189,9 @@ def _paste(profile: Profile) -> str:
     """Return Neutron's own api-paste.ini, with a believing pipeline for tenants."""
     installed = pathlib.Path(sys.prefix) / "etc" / "neutron" / "api-paste.ini"
     text = installed.read_text()
+    if profile.origin is not None:
+        # Neutron's middleware reads [cors] of the files in the default places only.
+        text = text.replace(_CORS_FILTER, f"{_CORS_FILTER}\nallowed_origin = {profile.origin}")
     if not profile.tenants:
         return text
     if _NOAUTH_FILTERS not in text:

@@ -14,6 +14,7 @@ from oslo_config import cfg
 
 from networking_workflow.api import (
     answers,
+    browsers,
     headers,
     idempotency,
     prefer,
@@ -51,6 +52,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         capture_plugin.exit_on_error(lambda: startup.check(cfg.CONF))
         sync_state.install()
         status.install()
+        browsers.allow()
         seams.see_every_request()
         super().__init__()
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)

@@ -10,6 +10,7 @@ import sqlalchemy.exc
 from neutron_lib.db import api as neutron_db
 from oslo_db import exception as oslo_db_errors
 
+from networking_workflow.drivers import words
 from networking_workflow.model import errors
 
 LOG = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def guarded(call: typing.Callable[[], T], what: str) -> tuple[T | None, errors.D
 
     Drivers, mechanism drivers and Neutron's own code run inside it. SystemExit is among what they
     raise (OVN does, on bad options); in a worker thread it would end the thread without a word.
+    What is recorded and logged of it has no credentials.
 
     :raises LeaseLost: also if it was raised below and wrapped on its way.
     """
@@ -38,14 +40,15 @@ def guarded(call: typing.Callable[[], T], what: str) -> tuple[T | None, errors.D
         return call(), None
     except errors.DriverError as error:
         _raise_lease_lost(error)
+        error.detail = words.masked(error.detail)
         return None, error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - this is the place
         _raise_lease_lost(error)
-        detail = f"{type(error).__name__}: {error}"
+        detail = words.of(error)
         if _is_of_database(error):
             LOG.warning("%s: the database did not do its part: %s", what, detail)
             return None, errors.TransientFailure(detail)
-        LOG.exception("%s failed unexpectedly", what)
+        LOG.error("%s failed unexpectedly: %s", what, words.with_trace(error))
         return None, errors.DriverError(detail)
 
 

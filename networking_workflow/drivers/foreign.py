@@ -16,6 +16,7 @@ import requests
 from neutron_lib import exceptions
 from neutron_lib.db import api as db_api
 
+from networking_workflow.drivers import words
 from networking_workflow.model import errors
 
 
@@ -28,7 +29,7 @@ def translate(error: BaseException, call: str) -> BaseException:
 
     ``call`` names what was tried, for the text: driver and hook.
     """
-    detail = f"{call}: {type(error).__name__}: {error}"
+    detail = f"{call}: {words.of(error)}"
     match error:
         case errors.WorkflowError():
             return error
@@ -76,5 +77,6 @@ def _translate_several(error: typing.Any, call: str) -> BaseException:
     for meant in inner:
         if isinstance(meant, errors.WorkflowError) or db_api.is_retriable(meant):
             return meant
-    words = "; ".join(f"{type(each).__name__}: {each}" for each in inner) or str(error)
-    return errors.TransientFailure(f"{call}: {type(error).__name__}: {words}")
+    said = "; ".join(words.of(each) for each in inner)
+    own = f"{type(error).__name__}: {said}" if said else words.of(error)
+    return errors.TransientFailure(f"{call}: {own}")

@@ -106,6 +106,9 @@ workflows = sa.Table(
     sa.Index("ix_workflow_workflows_stranded", "holding", "parked"),
     sa.Index("ix_workflow_workflows_project", "project_id", "created_at"),
     sa.Index("ix_workflow_workflows_finished", "finished_at"),
+    # Lists of administrators: the newest first, and what changed since a time.
+    sa.Index("ix_workflow_workflows_created", "created_at", "id"),
+    sa.Index("ix_workflow_workflows_updated", "updated_at"),
     **OPTIONS,
 )
 
@@ -183,6 +186,9 @@ tasks = sa.Table(
     sa.UniqueConstraint("workflow_id", "name", name="uq_workflow_tasks_name"),
     sa.Index("ix_workflow_tasks_resource", "resource_id", "task_state"),
     sa.Index("ix_workflow_tasks_project", "project_id", "created_at"),
+    # As of workflows.
+    sa.Index("ix_workflow_tasks_created", "created_at", "id"),
+    sa.Index("ix_workflow_tasks_updated", "updated_at"),
     **OPTIONS,
 )
 

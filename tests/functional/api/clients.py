@@ -13,6 +13,9 @@ import webob
 from lab.neutron import config as lab_config
 from tests.functional.capture import inprocess
 
+#: Of pages in browsers that may call.
+ORIGIN = "https://dashboard.example"
+
 
 class Neutron(inprocess.Neutron):
     """Neutron with the core plugin that operators name; no conductor runs."""
@@ -23,6 +26,7 @@ class Neutron(inprocess.Neutron):
             core_plugin="ml2_workflow",
             workflow={"conductor": "separate"},
             tenants=True,
+            origin=ORIGIN,
         )
 
     @property

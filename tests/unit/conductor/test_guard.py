@@ -68,3 +68,28 @@ def wrapped_in_several():
 def test_a_lost_lease_passes_however_it_is_wrapped(call):
     with pytest.raises(errors.LeaseLost):
         guard.guarded(call, "it")
+
+
+class SpeechlessError(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+def test_an_error_whose_text_cannot_be_had_is_an_error_like_others():
+    _, caught = guard.guarded(raising(SpeechlessError()), "it")
+    assert type(caught) is errors.DriverError
+    assert caught.detail.startswith("SpeechlessError: ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.PermanentFailure("https://admin:hunter2@fabric-7/v1 refused"),
+        ValueError("https://admin:hunter2@fabric-7/v1 refused"),
+        db_errors.DBError(ValueError("https://admin:hunter2@fabric-7/v1 refused")),
+    ],
+)
+def test_what_is_recorded_and_logged_has_no_credentials(error, caplog):
+    _, caught = guard.guarded(raising(error), "it")
+    assert "https://admin:***@fabric-7/v1 refused" in caught.detail
+    assert "hunter2" not in caplog.text
