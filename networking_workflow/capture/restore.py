@@ -157,8 +157,7 @@ def _check_dependents(
 ) -> None:
     """Refuse to take away with a row what others have made to rely on it.
 
-    The database would refuse some of it, and take the rest along: with a port the models delete a
-    floating IP that the database keeps.
+    The database takes some of it along, and the models some more.
 
     :raises CannotRestore: if there is something.
     """
