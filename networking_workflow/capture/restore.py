@@ -68,9 +68,9 @@ def restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -
     except (db_exc.DBReferenceError, db_exc.DBDuplicateEntry):
         why = "Something else relies on what this call made, or has taken the place of what it took"
         return Restored(done=False, why_not=f"{why} away; all stays.")
-    except (db_exc.DBError, orm.exc.StaleDataError) as error:
+    except (db_exc.DBError, sa.exc.SQLAlchemyError) as error:
         LOG.warning("What a call changed cannot be undone: %s", error)
-        return Restored(done=False, why_not="The database did not answer; what it changed stays.")
+        return Restored(done=False, why_not="The database could not do it; what it changed stays.")
     return Restored(done=True, workflow_ids=tuple(ids))
 
 
@@ -92,7 +92,7 @@ def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) 
         # first and keys last, as every other transaction does.
         left = [name for name, row in changed.items() if row.after is not None]
         found = images.read(connection, left, lock=True)
-        later = reverts.later_change(connection, call.gens, context.request_id, workflow_ids)
+        later = reverts.later_change(connection, call.gens, context.request_id, set(workflow_ids))
         if later is not None:
             raise CannotRestore(_changed_by(context, later))
         found |= images.read(connection, changed.keys() - set(left))

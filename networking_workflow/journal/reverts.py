@@ -24,10 +24,8 @@ _LATER = (
         _W.resource_id == sa.bindparam("resource_id"),
         _W.gen > sa.bindparam("own_gen"),
         _W.operation_id != sa.bindparam("operation"),
-        _W.id.not_in(sa.bindparam("own", expanding=True)),
     )
     .order_by(_W.gen)
-    .limit(1)
 )
 
 _REVERTED = (
@@ -52,7 +50,7 @@ def later_change(
     connection: sa.Connection,
     gens: collections.abc.Mapping[str, int],
     operation_id: str,
-    workflow_ids: collections.abc.Collection[str],
+    workflow_ids: collections.abc.Container[str],
 ) -> Later | None:
     """Return the workflow of another operation that changes one of the same resources later.
 
@@ -72,11 +70,10 @@ def later_change(
             **model_keys.Key.parse(text)._asdict(),
             "own_gen": gens[text],
             "operation": operation_id,
-            "own": sorted(workflow_ids),
         }
-        found = connection.execute(_LATER, values).first()
-        if found is not None:
-            return Later(workflow_id=found.id, project_id=found.project_id)
+        for row in connection.execute(_LATER, values):
+            if row.id not in workflow_ids:
+                return Later(workflow_id=row.id, project_id=row.project_id)
     return None
 
 
