@@ -25,7 +25,7 @@ from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
-from networking_workflow.capture import classes, images, rows, session
+from networking_workflow.capture import clashes, classes, images, rows, session
 from networking_workflow.journal import reverts
 from networking_workflow.model import errors
 
@@ -98,6 +98,7 @@ def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) 
         found |= images.read(connection, changed.keys() - set(left))
         for name, row in changed.items():
             _check(name, row, found.get(name))
+        _check_clashes(connection, changed, found)
         _check_dependents(connection, changed)
         _put_back(writer, changed, found)
         reverts.reverted(writer.connection(), workflow_ids)
@@ -137,6 +138,26 @@ def _check(name: images.RowName, row: images.Image, now: images.Values | None) -
         "What the call changed was changed again since; that stays, and what this call changed "
         "stays with it."
     )
+
+
+def _check_clashes(
+    connection: sa.Connection,
+    changed: typing.Mapping[images.RowName, images.Image],
+    found: typing.Container[images.RowName],
+) -> None:
+    """Refuse to bring back what Neutron would refuse to make now.
+
+    :raises CannotRestore: if there is something.
+    """
+    coming = [
+        (name, row.before)
+        for name, row in changed.items()
+        if row.before is not None and name not in found
+    ]
+    clash = clashes.clashing(connection, coming, changed)
+    if clash is not None:
+        LOG.info("A call is not undone: row %s of table %s is in the way", clash.key, clash.table)
+        raise CannotRestore("Something else has taken the place of what it took away; all stays.")
 
 
 def _changed(row: images.Image) -> list[str]:

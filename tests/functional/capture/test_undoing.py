@@ -4,6 +4,7 @@
 """What others change while a call that is to be undone is on its way, and rare ways to change."""
 
 import concurrent.futures
+import contextlib
 import typing
 import uuid
 
@@ -77,18 +78,63 @@ def test_parts_of_other_resources_do_not_go_with_what_they_refer_to(
     assert after["fixed_ips"] == before["fixed_ips"]
 
 
+def rename(world: World, name: str, connection: sa.Connection | None = None) -> None:
+    """Change the network's row past capture."""
+    networks = images.tables()["networks"]
+    change = sa.update(networks).where(networks.c.id == world.network["id"]).values(name=name)
+    with contextlib.ExitStack() as stack:
+        connection = connection or stack.enter_context(world.neutron.engine.begin())
+        connection.execute(change)
+
+
+PLACES: dict[str, typing.Callable[[World], typing.Any]] = {
+    "subnet": lambda w: w.add_subnet(cidr="10.9.0.0/24"),
+    "security_group_rule": lambda w: w.add_rule(protocol="udp"),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_what_neutron_would_refuse_to_make_does_not_come_back(world: World, kind: str) -> None:
+    old = PLACES[kind](world)
+    call = undoing.Call(world.neutron, lambda: world.neutron.delete(kind, old["id"]))
+    new = PLACES[kind](world)
+    assert "has taken the place" in refused(call)
+    world.neutron.call("GET", f"{kind.replace('_', '-')}s/{old['id']}", status=404)
+    assert world.neutron.show(kind, new["id"])
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_what_a_call_has_replaced_itself_comes_back(world: World, kind: str) -> None:
+    old = PLACES[kind](world)
+    before = undoing.rows(world.neutron.engine)
+
+    def replace() -> None:
+        world.neutron.delete(kind, old["id"])
+        PLACES[kind](world)
+
+    undoing.assert_undone(undoing.Call(world.neutron, replace), before)
+
+
+@pytest.mark.parametrize("is_captured", [True, False])
 def test_what_others_change_between_two_commits_of_the_call_is_not_undone(
-    world: World, threads: concurrent.futures.Executor
+    world: World, threads: concurrent.futures.Executor, is_captured: bool
 ) -> None:
-    assert world.network
+    own = world.network["id"]
+
+    def theirs() -> None:
+        if is_captured:
+            world.put("network", port_security_enabled=False)
+        else:
+            rename(world, "theirs")
 
     def call() -> None:
         world.put("network", name="first")
-        threads.submit(world.put, "network", name="theirs", mtu=1300).result(PATIENCE_S)
+        threads.submit(theirs).result(PATIENCE_S)
         world.put("network", name="second")
 
-    assert "was changed again by" in refused(undoing.Call(world.neutron, call))
-    assert world.neutron.show("network", world.network["id"])["name"] == "second"
+    assert "was changed again" in refused(undoing.Call(world.neutron, call))
+    shown = world.neutron.show("network", own)
+    assert (shown["name"], shown["port_security_enabled"]) == ("second", not is_captured)
 
 
 def test_a_call_is_undone_as_a_whole_when_it_changed_a_resource_more_than_once(
@@ -109,11 +155,8 @@ def test_a_change_that_is_committed_while_the_undoing_waits_for_its_row_stays(
 ) -> None:
     assert world.network
     call = undoing.Call(world.neutron, lambda: world.put("network", name="fails"))
-    networks = images.tables()["networks"]
     with world.neutron.engine.begin() as connection:
-        connection.execute(
-            sa.update(networks).where(networks.c.id == world.network["id"]).values(name="later")
-        )
+        rename(world, "later", connection)
         why_not = threads.submit(refused, call)
         until_somebody_waits_for_a_lock(world.neutron)
     assert "changed again since" in why_not.result(PATIENCE_S)
