@@ -41,6 +41,22 @@ class Image:
 
     before: Values | None
     after: Values | None
+    between: bool = False  #: others changed it between two commits of the call
+
+
+#: Columns that say that something happened.
+GO_ON = frozenset({"revision_number", "updated_at"})
+
+#: Columns that backends write at any time.
+MOVED_BY_BACKENDS = frozenset({"status"})
+
+
+def differ(one: Values | None, other: Values | None) -> bool:
+    """Return whether somebody who calls the API has made one row of the other."""
+    if one is None or other is None:
+        return one is not other
+    left = GO_ON | MOVED_BY_BACKENDS
+    return any(value != other[column] for column, value in one.items() if column not in left)
 
 
 class Images:
@@ -48,14 +64,18 @@ class Images:
 
     def __init__(self) -> None:
         self.rows: dict[RowName, Image] = {}
-        #: own key of each recorded workflow -> the highest generation that the call has taken
+        #: own key of each recorded workflow -> the first generation that the call has taken
         self.gens: dict[str, int] = {}
 
     def add(self, rows: typing.Mapping[RowName, Image]) -> None:
         """Add what a transaction changed that came after those that are known."""
         for name, image in rows.items():
-            known = self.rows.setdefault(name, image)
-            known.after = image.after
+            known = self.rows.get(name)
+            if known is None:
+                self.rows[name] = image
+            else:
+                known.between |= differ(known.after, image.before)
+                known.after = image.after
 
 
 class _Call(threading.local):
@@ -83,57 +103,92 @@ def kept() -> Images | None:
 _INFO = "networking_workflow_images"
 
 
+class _Flush:
+    """What a flush has done so far."""
+
+    def __init__(self) -> None:
+        self.first_seen: set[RowName] = set()
+        #: rows inserted, and of each table whose keys the database makes a name without a key
+        self.inserted: set[RowName] = set()
+
+    def has_inserted(self, name: RowName) -> bool:
+        """Return whether a row that is there now was not there before."""
+        return not self.inserted.isdisjoint({name, RowName(name.table, ())})
+
+
 class _Transaction:
     """What one outermost transaction of one session changes."""
 
     def __init__(self) -> None:
         self.rows: dict[RowName, Image] = {}
-        self.before_flush: frozenset[RowName] = frozenset()
+        self.gone: set[RowName] = set()  #: deleted, and what refers to them has been read
+        self.flush = _Flush()
 
     def see(
         self, connection: sa.Connection, statement: typing.Any, many: typing.Any, one: typing.Any
     ) -> None:
         """Read what a statement is about to change."""
         if not isinstance(statement, (sa.Update, sa.Delete)):
+            if isinstance(statement, sa.Insert):
+                self._see_insert(statement.table, many or (one,))
             return
         table = tables().get(getattr(statement.table, "name", ""))
         if table is None:  # the journal's own
             return
         condition = sa.true() if statement.whereclause is None else statement.whereclause
+        deletes = isinstance(statement, sa.Delete)
         for parameters in many or (one,):
-            found = self._read(connection, table, condition, parameters)
-            if isinstance(statement, sa.Delete):
+            found = self._read(connection, table, condition, parameters, deletes=deletes)
+            if deletes:
                 self._see_dependents(connection, table, found)
+
+    def _see_insert(self, table: typing.Any, many: typing.Any) -> None:
+        for parameters in many:
+            key = tuple((parameters or {}).get(column.name) for column in table.primary_key)
+            self.flush.inserted.add(RowName(table.name, () if None in key else key))
 
     def _see_dependents(
         self, connection: sa.Connection, table: sa.Table, deleted: list[Values]
     ) -> None:
         """Read what refers to deleted rows, and goes with them or loses its reference."""
+        deleted = [row for row in deleted if name_of(table, row) not in self.gone]
         if not deleted:
             return
+        self.gone.update(name_of(table, row) for row in deleted)
         for reference in references_to(table.name):
             if reference.on_delete in ("CASCADE", "SET NULL"):
-                found = self._read(connection, reference.table, reference.to(deleted), {})
+                condition = reference.to(deleted)
+                found = self._read(connection, reference.table, condition, {}, deletes=True)
                 if reference.on_delete == "CASCADE":
                     self._see_dependents(connection, reference.table, found)
 
     def _read(
-        self, connection: sa.Connection, table: sa.Table, condition: typing.Any, values: typing.Any
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        condition: typing.Any,
+        values: typing.Any,
+        *,
+        deletes: bool,
     ) -> list[Values]:
-        """Note rows that are not known yet; return these."""
-        query = sa.select(table).where(condition).with_for_update()
-        new = []
-        for row in connection.execute(query, values or {}).mappings().all():
+        """Return rows, and note those that are not known yet.
+
+        An UPDATE locks as it does itself: on PostgreSQL whoever refers to the row need not wait.
+        """
+        query = sa.select(table).where(condition).with_for_update(key_share=not deletes)
+        found = [dict(row) for row in connection.execute(query, values or {}).mappings()]
+        for row in found:
             name = name_of(table, row)
             if name not in self.rows:
-                self.rows[name] = Image(dict(row), None)
-                new.append(dict(row))
-        return new
+                self.rows[name] = Image(row, None)
+                self.flush.first_seen.add(name)
+        return found
 
     def flushed(self, state: typing.Any) -> None:
         """Note a row that the unit of work has made, or has given another primary key.
 
-        One may be changed in the flush that makes it.
+        One may be changed in the flush that makes it; one that a flush was to delete and to make
+        anew is changed instead.
 
         :param state: of an object after its flush.
         """
@@ -145,7 +200,9 @@ class _Transaction:
         if state.key is not None and key == tuple(state.key[1]):
             return
         name = RowName(mapper.local_table.name, key)
-        if name.table in tables() and name not in self.before_flush:
+        if name.table not in tables() or (state.key is None and not self.flush.has_inserted(name)):
+            return
+        if name not in self.rows or (state.key is None and name in self.flush.first_seen):
             self.rows[name] = Image(None, None)
 
     def read_after(self, connection: sa.Connection) -> None:
@@ -174,10 +231,10 @@ def begin(session: typing.Any, connection: sa.Connection) -> None:
 
 
 def before_flush(session: typing.Any) -> None:
-    """Remember what is known, to tell what a flush makes from what it makes anew."""
+    """Forget the flush before, to tell what this one makes from what it makes anew."""
     transaction = _of(session)
     if transaction is not None:
-        transaction.before_flush = frozenset(transaction.rows)
+        transaction.flush = _Flush()
 
 
 def after_flush(session: typing.Any, flush: typing.Any) -> None:
@@ -202,7 +259,8 @@ def after_commit(session: typing.Any, gens: typing.Mapping[str, int]) -> None:
     transaction, images = _of(session), _CALL.images
     if transaction is not None and images is not None:
         images.add(transaction.rows)
-        images.gens.update(gens)
+        for key, gen in gens.items():
+            images.gens.setdefault(key, gen)
 
 
 def end(session: typing.Any) -> None:
@@ -254,10 +312,20 @@ def name_of(table: sa.Table, row: typing.Mapping[typing.Any, typing.Any]) -> Row
     return RowName(table.name, tuple(row[column.name] for column in table.primary_key))
 
 
+#: Names in one statement that reads rows: SQLite refuses a condition of 1,000 alternatives.
+_AT_A_TIME = 200
+
+
 def read(
-    connection: sa.Connection, names: collections.abc.Iterable[RowName]
+    connection: sa.Connection,
+    names: collections.abc.Iterable[RowName],
+    *,
+    lock: bool = False,
 ) -> dict[RowName, Values]:
-    """Return what the named rows hold; those that are not there are left out."""
+    """Return what the named rows hold; those that are not there are left out.
+
+    :param lock: lock them, and read what is committed now, however old the snapshot is.
+    """
     by_table: dict[str, list[tuple[typing.Any, ...]]] = collections.defaultdict(list)
     for name in names:
         by_table[name.table].append(name.key)
@@ -265,9 +333,12 @@ def read(
     for table_name, keys in by_table.items():
         table = tables()[table_name]
         columns = tuple(column.name for column in table.primary_key)
-        query = sa.select(table).where(_one_of(table, columns, keys))
-        for row in connection.execute(query).mappings().all():
-            found[name_of(table, row)] = dict(row)
+        for start in range(0, len(keys), _AT_A_TIME):
+            some = keys[start : start + _AT_A_TIME]
+            query = sa.select(table).where(_one_of(table, columns, some))
+            query = query.with_for_update() if lock else query
+            for row in connection.execute(query).mappings():
+                found[name_of(table, row)] = dict(row)
     return found
 
 

@@ -23,8 +23,9 @@ from neutron_lib.db import api as db_api
 from neutron_lib.db import model_base, standard_attr
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
+from sqlalchemy import orm
 
-from networking_workflow.capture import classes, images, rows, session
+from networking_workflow.capture import clashes, classes, images, rows, session
 from networking_workflow.journal import reverts
 from networking_workflow.model import errors
 
@@ -38,11 +39,6 @@ LEFT = frozenset(
         *("network_subnet_lock", "quotausages", "reservations", "resourcedeltas"),
     }
 )
-
-#: Columns that say that something happened.
-GO_ON = frozenset({"revision_number", "updated_at"})
-
-_MOVED_BY_BACKENDS = frozenset({"status"})
 
 
 class CannotRestore(errors.WorkflowError):
@@ -66,71 +62,114 @@ def restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -
     """
     try:
         with session.committed_ids() as ids:
-            _retried(lambda: _restore(context.elevated(), call, workflow_ids))
+            _retried(lambda: _restore(context, call, workflow_ids))
     except CannotRestore as error:
         return Restored(done=False, why_not=str(error))
     except (db_exc.DBReferenceError, db_exc.DBDuplicateEntry):
         why = "Something else relies on what this call made, or has taken the place of what it took"
         return Restored(done=False, why_not=f"{why} away; all stays.")
-    except db_exc.DBError as error:
+    except (db_exc.DBError, sa.exc.SQLAlchemyError) as error:
         LOG.warning("What a call changed cannot be undone: %s", error)
-        return Restored(done=False, why_not="The database did not answer; what it changed stays.")
+        return Restored(done=False, why_not="The database could not do it; what it changed stays.")
     return Restored(done=True, workflow_ids=tuple(ids))
 
 
 def _retried(do: typing.Callable[[], None]) -> None:
     """Repeat after a deadlock; a duplicate, which Neutron's own decorator repeats, stays one."""
-    oslo_db_api.wrap_db_retry(max_retries=10, retry_interval=0.1, retry_on_deadlock=True)(do)()
+    oslo_db_api.wrap_db_retry(
+        max_retries=10,
+        retry_interval=0.1,
+        retry_on_deadlock=True,
+        exception_checker=lambda error: isinstance(error, orm.exc.StaleDataError),
+    )(do)()
 
 
 def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -> None:
-    with db_api.CONTEXT_WRITER.using(context) as writer:
+    changed = _in_order({n: row for n, row in call.rows.items() if n.table not in LEFT})
+    with db_api.CONTEXT_WRITER.using(context.elevated()) as writer:
         connection = writer.connection()
-        later = reverts.later_change(connection, call.gens, context.request_id)
+        # Everything is locked before the first plain read: the snapshot of that is newer. Rows
+        # first and keys last, as every other transaction does.
+        left = [name for name, row in changed.items() if row.after is not None]
+        found = images.read(connection, left, lock=True)
+        later = reverts.later_change(connection, call.gens, context.request_id, set(workflow_ids))
         if later is not None:
-            raise CannotRestore(
-                f"The resource was changed again by workflow {later}; that change stays, and what "
-                "this call changed stays with it."
-            )
-        changed = {name: row for name, row in call.rows.items() if name.table not in LEFT}
-        found = images.read(connection, changed)
+            raise CannotRestore(_changed_by(context, later))
+        found |= images.read(connection, changed.keys() - set(left))
         for name, row in changed.items():
             _check(name, row, found.get(name))
+        _check_clashes(connection, changed, found)
         _check_dependents(connection, changed)
         _put_back(writer, changed, found)
         reverts.reverted(writer.connection(), workflow_ids)
 
 
+def _in_order(rows: dict[images.RowName, images.Image]) -> dict[images.RowName, images.Image]:
+    """Sort rows: the referred ones come first."""
+    order = {table: place for place, table in enumerate(images.tables())}
+    return dict(sorted(rows.items(), key=lambda row: order[row[0].table]))
+
+
+def _changed_by(context: typing.Any, later: reverts.Later) -> str:
+    """Say who changed the resource; what others than the caller's project do is not named."""
+    seen = context.is_admin or later.project_id == context.project_id
+    by = f"workflow {later.workflow_id}" if seen else "somebody else"
+    return (
+        f"The resource was changed again by {by}; that change stays, and what this call changed "
+        "stays with it."
+    )
+
+
 def _check(name: images.RowName, row: images.Image, now: images.Values | None) -> None:
     """Refuse to undo what is not any more as the call left it.
 
-    :raises CannotRestore: naming the table.
+    :raises CannotRestore: if it is not.
     """
-    if row.after is None and now is None:
-        return
-    if (
-        row.after is not None
-        and now is not None
-        and all(now[column] == row.after[column] for column in _changed(row))
-    ):
-        return
+    if not row.between:
+        if row.after is None or now is None:
+            as_left = row.after is now
+        else:
+            columns = set(_changed(row)) - images.MOVED_BY_BACKENDS
+            as_left = all(now[column] == row.after[column] for column in columns)
+        if as_left:
+            return
+    LOG.info("A call is not undone: row %s of table %s was changed since", name.key, name.table)
     raise CannotRestore(
-        f"What the call changed ({name.table}) was changed again since; that stays, and what this "
-        "call changed stays with it."
+        "What the call changed was changed again since; that stays, and what this call changed "
+        "stays with it."
     )
+
+
+def _check_clashes(
+    connection: sa.Connection,
+    changed: typing.Mapping[images.RowName, images.Image],
+    found: typing.Container[images.RowName],
+) -> None:
+    """Refuse to bring back what Neutron would refuse to make now.
+
+    :raises CannotRestore: if there is something.
+    """
+    coming = [
+        (name, row.before)
+        for name, row in changed.items()
+        if row.before is not None and name not in found
+    ]
+    clash = clashes.clashing(connection, coming, changed)
+    if clash is not None:
+        LOG.info("A call is not undone: row %s of table %s is in the way", clash.key, clash.table)
+        raise CannotRestore("Something else has taken the place of what it took away; all stays.")
 
 
 def _changed(row: images.Image) -> list[str]:
     """Return the columns that the call changed and that are to be put back."""
-    left = GO_ON | _MOVED_BY_BACKENDS
     if row.after is None:
         return []
     if row.before is None:
-        return [column for column in row.after if column not in left]
+        return [column for column in row.after if column not in images.GO_ON]
     return [
         column
         for column, value in row.after.items()
-        if value != row.before[column] and column not in GO_ON
+        if value != row.before[column] and column not in images.GO_ON
     ]
 
 
@@ -139,7 +178,9 @@ def _check_dependents(
 ) -> None:
     """Refuse to take away with a row what others have made to rely on it.
 
-    :raises CannotRestore: naming the table.
+    The database takes some of it along, and the models some more.
+
+    :raises CannotRestore: if there is something.
     """
     made: dict[str, list[images.Values]] = {}
     for name, row in changed.items():
@@ -147,15 +188,29 @@ def _check_dependents(
             made.setdefault(name.table, []).append(row.after)
     for table, values in made.items():
         for reference in images.references_to(table):
-            if reference.table.name not in classes.ITSELF or reference.on_delete != "CASCADE":
+            if not _is_of_another(reference):
                 continue
             query = sa.select(reference.table).where(reference.to(values))
             for other in connection.execute(query).mappings():
-                if images.name_of(reference.table, other) not in changed:
-                    raise CannotRestore(
-                        f"Something else ({reference.table.name}) was made since that relies on "
-                        "what this call made; all stays."
+                name = images.name_of(reference.table, other)
+                if name not in changed:
+                    LOG.info(
+                        "A call is not undone: row %s of table %s relies on it",
+                        name.key,
+                        name.table,
                     )
+                    raise CannotRestore(
+                        "Something else was made or changed since and relies on what this call "
+                        "made; all stays."
+                    )
+
+
+def _is_of_another(reference: images.Reference) -> bool:
+    """Return whether rows that refer so are resources, or parts of another than the referred."""
+    part = classes.CHILD.get(reference.table.name)
+    return reference.table.name in classes.ITSELF or (
+        part is not None and part.column not in reference.columns
+    )
 
 
 def _put_back(
@@ -164,8 +219,7 @@ def _put_back(
     found: typing.Mapping[images.RowName, images.Values],
 ) -> None:
     """Make, change and delete rows: the referred ones are made first, and deleted last."""
-    order = {table: place for place, table in enumerate(images.tables())}
-    names = sorted(changed, key=lambda name: order[name.table])
+    names = list(changed)
     for name in names:
         before = changed[name].before
         if name not in found and before is not None:
@@ -173,7 +227,7 @@ def _put_back(
             _write(writer)
     for name in names:
         if name in found and changed[name].before is not None:
-            _set(writer, name, changed[name])
+            _set(writer, name, changed[name], found[name])
     _write(writer)
     for name in reversed(names):
         if changed[name].before is None and name in found:
@@ -214,11 +268,12 @@ def _made(writer: typing.Any, table: str, values: images.Values) -> typing.Any:
     return made
 
 
-def _set(writer: typing.Any, name: images.RowName, row: images.Image) -> None:
-    columns = _changed(row)
-    if not columns:
-        return
+def _set(writer: typing.Any, name: images.RowName, row: images.Image, now: images.Values) -> None:
     assert row.before is not None
+    assert row.after is not None
+    columns = [column for column in _changed(row) if now[column] == row.after[column]]
+    if not columns:  # or none but a status that a backend has moved since
+        return
     mapper = _mappers()[name.table]
     kept = _get(writer, name)
     attributes = rows.attributes(mapper)

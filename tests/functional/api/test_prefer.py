@@ -169,19 +169,29 @@ def failing(
     return waiting.result(PATIENCE_S)
 
 
+@pytest.mark.parametrize("who", ["workflow", "somebody else"])
 def test_a_later_change_of_the_same_resource_is_not_undone(
-    threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
+    neutron: clients.Neutron,
+    threads: concurrent.futures.Executor,
+    tenant: clients.Client,
+    seeded: seed.Seed,
+    who: str,
 ) -> None:
     network = tenant.create("network", name="n")
+    other = neutron.admin if who == "somebody else" else tenant
     answer = failing(
         threads,
         tenant,
         seeded,
         *("PUT", f"/networks/{network['id']}", {"network": {"name": "fails"}}),
-        meanwhile=lambda: tenant.update("network", network["id"], description="later"),
+        meanwhile=lambda: other.update("network", network["id"], description="later"),
     )
     assert (answer.status, answer.body["restored"], answer.body["restored_by"]) == (502, False, [])
-    assert "was changed again by workflow" in answer.body["not_restored_because"]
+    assert f"was changed again by {who}" in answer.body["not_restored_because"]
+    rows = neutron.admin.get(f"/workflows?resource_id={network['id']}")
+    theirs = {row["id"] for row in rows if row["project_id"] != tenant.project_id}
+    assert bool(theirs) is (who == "somebody else")
+    assert not any(workflow in answer.body["not_restored_because"] for workflow in theirs)
     shown = tenant.get(f"/networks/{network['id']}")
     assert (shown["name"], shown["description"]) == ("fails", "later")
 

@@ -22,7 +22,7 @@ def rows(engine: sa.Engine) -> Rows:
         for name in connection.scalars(_not_empty()):
             table = images.tables()[name]
             for row in connection.execute(sa.select(table)).mappings():
-                values = {c: v for c, v in row.items() if c not in restore.GO_ON}
+                values = {c: v for c, v in row.items() if c not in images.GO_ON}
                 found[images.name_of(table, row)] = values
     return found
 
@@ -71,6 +71,17 @@ class Call:
             query = sa.select(tables.workflows.c.operation_id).where(made)
             context.request_id = connection.execute(query).scalar()
         return restore.restore(context, self.images, self.ids)
+
+
+def assert_rows(call: Call, before: Rows) -> None:
+    """Every row is as before the call, once it is undone, whether capture saw its changes or not.
+
+    Bulk statements, which capture only complains of, are changes that it does not see.
+    """
+    call.fail()
+    restored = call.undo()
+    assert restored.done, restored.why_not
+    assert differences(before, rows(call.neutron.engine)) == []
 
 
 def assert_undone(call: Call, before: Rows) -> None:
