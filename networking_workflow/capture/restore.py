@@ -15,6 +15,7 @@ the call is not taken back.
 
 import dataclasses
 import functools
+import itertools
 import logging
 import typing
 
@@ -220,27 +221,30 @@ def _put_back(
 ) -> None:
     """Make, change and delete rows: the referred ones are made first, and deleted last."""
     names = list(changed)
-    for name in names:
-        before = changed[name].before
-        if name not in found and before is not None:
-            writer.add(_made(writer, name.table, before))
-            _write(writer)
+    for _, of_table in itertools.groupby(names, key=lambda name: name.table):
+        for name in of_table:
+            before = changed[name].before
+            if name not in found and before is not None:
+                writer.add(_made(writer, name.table, before))
+        _write(writer)
     for name in names:
         if name in found and changed[name].before is not None:
             _set(writer, name, changed[name], found[name])
     _write(writer)
-    for name in reversed(names):
-        if changed[name].before is None and name in found:
-            gone = _get(writer, name)
-            if gone is not None:  # a parent's deletion may have taken it along
-                writer.delete(gone)
-                _write(writer)
+    for _, of_table in itertools.groupby(reversed(names), key=lambda name: name.table):
+        for name in of_table:
+            if changed[name].before is None and name in found:
+                gone = _get(writer, name)
+                if gone is not None:  # a parent's deletion may have taken it along
+                    writer.delete(gone)
+        _write(writer)
 
 
 def _write(writer: typing.Any) -> None:
     """Flush, and let nothing be remembered of rows that changed behind the session's back."""
-    writer.flush()
-    writer.expire_all()
+    if writer.new or writer.dirty or writer.deleted:
+        writer.flush()
+        writer.expire_all()
 
 
 @functools.cache
