@@ -196,7 +196,7 @@ def _bad_gateway(
             "detail": "",
         },
         "workflow": {
-            "id": failed.workflow_id,
+            "id": failed.asked_id,
             "resource_type": failed.resource_type,
             "resource_id": failed.resource_id,
             "workflow_state": failed.state.value,

@@ -24,7 +24,8 @@ _READ = sa.select(
 class Outcome:
     """How a workflow stands."""
 
-    workflow_id: str  #: its own id, or that of its successor
+    asked_id: str  #: of the workflow that was asked about; of several folded into one, any
+    workflow_id: str  #: its own id, or that of its successor, which may be another project's
     resource_type: str
     resource_id: str
     state: WorkflowState
@@ -37,22 +38,23 @@ def outcomes(connection: sa.Connection, ids: collections.abc.Iterable[str]) -> l
     A SUPERSEDED one stands as the workflow that took its work over: a statement a step.
     """
     found: list[Outcome] = []
+    wanted = {each: each for each in ids}  # id -> the one asked about that led there
     seen: set[str] = set()
-    wanted = set(ids)
     while wanted:
-        seen |= wanted
-        following = set()
+        seen |= wanted.keys()
+        following = {}
         for row in connection.execute(_READ, {"ids": sorted(wanted)}):
             if row.state == WorkflowState.SUPERSEDED and row.superseded_by:
-                following.add(row.superseded_by)
+                following[row.superseded_by] = wanted[row.id]
             else:
-                found.append(_outcome(row))
-        wanted = following - seen
+                found.append(_outcome(row, wanted[row.id]))
+        wanted = {each: asked for each, asked in following.items() if each not in seen}
     return found
 
 
-def _outcome(row: typing.Any) -> Outcome:
+def _outcome(row: typing.Any, asked_id: str) -> Outcome:
     return Outcome(
+        asked_id=asked_id,
         workflow_id=row.id,
         resource_type=row.resource_type,
         resource_id=row.resource_id,

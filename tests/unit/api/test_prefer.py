@@ -44,7 +44,12 @@ def test_whatever_the_header_is_it_is_read(header):
 
 def outcome(state):
     return Outcome(
-        workflow_id="w", resource_type="port", resource_id="p", state=state, failure=None
+        asked_id="w",
+        workflow_id="another",
+        resource_type="port",
+        resource_id="p",
+        state=state,
+        failure=None,
     )
 
 
@@ -92,6 +97,7 @@ def test_an_end_that_is_not_what_was_asked_for_is_a_502_with_a_reason(state, res
     answer = answered(lambda ids: [outcome(WorkflowState(state))], wait_s=1.0)
     assert answer.status_int == 502
     assert answer.json["workflow"]["workflow_state"] == state
+    assert answer.json["workflow"]["id"] == "w"  # its successor may be of another project
     assert answer.json["NeutronError"]["message"].startswith("port p: ")
     assert answer.json["restored"] is restored
     assert bool(answer.json["not_restored_because"]) is not restored
