@@ -64,7 +64,7 @@ class Facts:
         return {
             state: number
             for state, number in sorted(self.backlog.items())
-            if state is not WorkflowState.FAILED
+            if state != WorkflowState.FAILED
         }
 
     @property
@@ -157,13 +157,14 @@ def _recorded(facts: Facts) -> Answer:
         return _answer(name, _SUCCESS, "Not looked for: no conductor is alive.")
     if found.last is not None:
         made = ", ".join(f"{number} in {table}" for table, number in found.made.items())
+        deleted = f"; {found.deleted} were deleted so" if found.deleted else ""
         return _answer(
             name,
             _FAILURE,
             f"Resources were made without a workflow since {_clock(facts.since)} UTC ({made}), the "
-            f"last at {_clock(found.last)}: an API server with core_plugin = ml2 runs, or ran "
-            "until then. What it does has no order with the workflows. Stop it; run this check on "
-            "each host to find it.",
+            f"last at {_clock(found.last)}{deleted}: an API server with core_plugin = ml2 runs, or "
+            "ran until then. What it does has no order with the workflows. Stop it; run this check "
+            "on each host to find it.",
         )
     if found.deleted:
         return _answer(

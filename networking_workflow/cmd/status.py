@@ -43,17 +43,22 @@ _SUCCESS, _, _FAILURE = upgradecheck.Code
 
 
 def main(arguments: typing.Sequence[str] | None = None) -> int:
-    """Make the checks, print what they say and return the worst of them."""
+    """Do what the arguments say and return the exit status."""
     try:
         _read_configuration(sys.argv[1:] if arguments is None else list(arguments))
     except (cfg.Error, RuntimeError) as error:
         sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
         return NOT_LOOKED
+    return int(upgradecheck.run(cfg.CONF))
+
+
+def _check() -> upgradecheck.Code:
+    """Make the checks, print what they say and return the worst of them."""
     command = cfg.CONF.command
     direction = Direction.BACK if command.back else Direction.OVER
     found = [*_of_files(direction), *_of_database(direction, command.within)]
     sys.stdout.write(_as_json(found) if command.json else _as_text(found))
-    return int(max(answer.code for answer in found))
+    return max(answer.code for answer in found)
 
 
 def _read_configuration(arguments: list[str]) -> None:
@@ -73,6 +78,7 @@ def _add_commands(commands: typing.Any) -> None:
         help="Say whether this cloud is ready for core_plugin = ml2_workflow, or, where it runs, "
         "whether all is well.",
     )
+    check.set_defaults(action_fn=_check)
     check.add_argument(
         "--back",
         action="store_true",
@@ -109,6 +115,7 @@ def _of_files(direction: Direction) -> list[Answer]:
         return []
     return [
         _tried("Plugins and drivers", _check_plugins, "All that is configured is covered."),
+        _tried("Router providers", _check_providers, "OVN is the only one."),
         _tried("Options", _check_options, "[workflow] and [ovn] can be used."),
     ]
 
@@ -119,9 +126,13 @@ def _check_plugins() -> None:
         extension_drivers=cfg.CONF.ml2.extension_drivers,
         mechanism_drivers=cfg.CONF.ml2.mechanism_drivers,
     )
-    providers = (line.split(":") for line in cfg.CONF.service_providers.service_provider)
+
+
+def _check_providers() -> None:
     refusals.refuse_router_providers(
-        words[1] for words in providers if words[0] == constants.L3 and len(words) > 1
+        line.split(":")[1]
+        for line in cfg.CONF.service_providers.service_provider
+        if line.startswith(f"{constants.L3}:")
     )
 
 
@@ -141,6 +152,9 @@ def _of_database(direction: Direction, within_minutes: int) -> list[Answer]:
             facts = _facts(connection, within_minutes)
     except errors.ConfigurationError as error:
         return [Answer(check="Database", code=_FAILURE, details=f"{error}")]
+    except sa.exc.SQLAlchemyError as error:
+        words = f"The database refuses a question: {getattr(error, 'orig', None) or error}"
+        return [Answer(check="Database", code=_FAILURE, details=words.partition("\n")[0])]
     engine.dispose()
     return [schema_is, *answers(direction, facts)]
 
@@ -160,7 +174,6 @@ def _schema(connection: sa.Connection) -> Answer:
 
 
 def _facts(connection: sa.Connection, within_minutes: int) -> Facts:
-    group = cfg.CONF[conf_workflow.GROUP]
     before = clock.local()
     now = readiness.time(connection)
     host_time = before + (clock.local() - before) / 2
@@ -168,7 +181,7 @@ def _facts(connection: sa.Connection, within_minutes: int) -> Facts:
     since = max(now - datetime.timedelta(minutes=within_minutes), alive.since or now)
     return Facts(
         core_plugin=cfg.CONF.core_plugin or "",
-        separate=group.conductor == conf_workflow.SEPARATE,
+        separate=_is_separate(),
         conductors=alive,
         backlog=readiness.backlog(connection),
         apart=readiness.apart(connection),
@@ -176,6 +189,13 @@ def _facts(connection: sa.Connection, within_minutes: int) -> Facts:
         since=since,
         clock_s=(host_time - now).total_seconds(),
     )
+
+
+def _is_separate() -> bool:
+    try:
+        return bool(cfg.CONF[conf_workflow.GROUP].conductor == conf_workflow.SEPARATE)
+    except (ValueError, cfg.Error):  # which the check of the options has said
+        return False
 
 
 def _tried(check: str, look: collections.abc.Callable[[], None], well: str) -> Answer:

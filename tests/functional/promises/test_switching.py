@@ -62,6 +62,7 @@ class Seen:
     differences: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     failed: list[typing.Any] = dataclasses.field(default_factory=list)
     checks: dict[str, Check] = dataclasses.field(default_factory=dict)
+    unreadable: int = 0  #: how a check without its files ended
     of_stock: set[str] = dataclasses.field(default_factory=set)  #: changed by ours
     of_ours: set[str] = dataclasses.field(default_factory=set)  #: made by ours
 
@@ -82,6 +83,7 @@ class Story:
         self._checker = stack.enter_context(
             futures.ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1)
         )
+        self._checker.submit(int)  # it imports while Neutron starts
         self.seen = Seen()
         self.stock, self.ours = (self._deploy(name) for name in ("ml2", "ml2_workflow"))
 
@@ -101,14 +103,17 @@ class Story:
 
     def check(self, station: str, *options: str) -> None:
         """Make the checks with the configuration of ours, and keep how they ended."""
-        words = [*self._files(self.ours), "check", "--json", *options]
-        code, output = self._checker.submit(_check, words).result()
+        code, output = self.checked(*self._files(self.ours), "check", "--json", *options)
         found = json.loads(output)["checks"]
         self.seen.checks[station] = Check(
             code=code,
             said={one["check"]: one["details"] for one in found if one["result"]},
             output=output,
         )
+
+    def checked(self, *words: str) -> tuple[int, str]:
+        """Run the command; return how it ends, and what it prints."""
+        return self._checker.submit(_check, list(words)).result()
 
     def migrate(self) -> None:
         """Make the journal's tables, as an operator does."""
@@ -293,6 +298,7 @@ def tell(story: Story) -> None:
     made = make(story)
     seen.stock = story.look(stock, "stock")
     story.check("no tables")
+    seen.unreadable, _ = story.checked("--config-file", str(api.log_path) + ".conf", "check")
     api.stop()
 
     story.migrate()
@@ -371,4 +377,40 @@ def test_check_has_nothing_to_say_of_a_cloud_that_may_go(seen: Seen, station: st
 def test_check_tells_that_stock_works_beside_ours(seen: Seen) -> None:
     check = seen.checks["stock beside ours"]
     assert (check.code, list(check.said)) == (2, ["Changes without a workflow"])
-    assert "(1 in ports)" in check.said["Changes without a workflow"]
+    assert "(1 in ports), the last at" in check.said["Changes without a workflow"]
+    assert "; 1 were deleted so:" in check.said["Changes without a workflow"]
+
+
+def run(deployment: neutron.Deployment, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as an operator does."""
+    files = [f"--config-file={file}" for file in deployment.config_files("operator")]
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", status.__name__, *files, *words],
+        cwd=schema.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_check_says_all_that_is_wrong_at_once_and_no_secret() -> None:
+    port = processes.free_port()
+    profile = neutron.Profile(
+        database_url=f"mysql+pymysql://neutron:hunter2@127.0.0.1:{port}/neutron",
+        mechanism_drivers=("ovn", "openvswitch"),
+        service_plugins=("router",),
+        workflow={"conductr": "embedded"},
+        options={"service_providers": {"service_provider": "L3_ROUTER_NAT:dvr:x.Dvr"}},
+    )
+    with neutron.Deployment(profile) as deployment:
+        done = run(deployment, "check")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout.count("Result: Failure") == 4
+    for words in ("'router' in service_plugins", "'openvswitch'", "provider dvr", "conductr"):
+        assert words in done.stdout
+    assert "127.0.0.1' ([Errno 111]" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_check_that_cannot_read_its_configuration_ends_with_255(seen: Seen) -> None:
+    assert seen.unreadable == status.NOT_LOOKED
