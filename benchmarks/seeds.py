@@ -4,7 +4,8 @@
 """Thousands of ports that Neutron's API made, for the price of a few.
 
 One port a network is made through the API; its rows in all of Neutron's tables are copied by SQL,
-and the workflows are recorded by the journal's own functions in the same transaction.
+and the workflows are recorded by the journal's own functions in the same transaction. Or they are
+not: then the ports are as stock ML2/OVN makes them.
 """
 
 import collections.abc
@@ -29,19 +30,22 @@ class Seeds:
     """Copies ports of one database.
 
     :param url: of a database with Neutron's schema; workflows are recorded if it has ours, too.
+    :param recorded: give each port a workflow that makes it; else what OVN holds of the original is
+        written down of its copies, too.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, recorded: bool = True) -> None:
         self._engine = journal_engine.make_engine(url, pool_size=1)
         self._tables = sa.MetaData()
         self._tables.reflect(self._engine)
+        self._recorded = recorded
 
     def close(self) -> None:
         """Close the connection."""
         self._engine.dispose()
 
     def copy(self, port: Json, number: int) -> None:
-        """Make ``number`` ports like ``port``, the first of its network, each with its workflow.
+        """Make ``number`` ports like ``port``, the first of its network.
 
         :raises ValueError: if the port has not one fixed address.
         """
@@ -50,9 +54,11 @@ class Seeds:
         addresses = [str(first + 1 + place) for place in range(number)]
         for start in range(0, number, _BATCH):
             with self._engine.begin() as connection:
-                self._copy(connection, port["id"], addresses[start : start + _BATCH])
+                self._copy(connection, port["id"], fixed, addresses[start : start + _BATCH])
 
-    def _copy(self, connection: sa.Connection, port_id: str, addresses: list[str]) -> None:
+    def _copy(
+        self, connection: sa.Connection, port_id: str, fixed: Json, addresses: list[str]
+    ) -> None:
         rows = self._rows(connection, port_id)
         original = rows.pop("ports")[0]
         ids = {address: str(uuid.uuid4()) for address in addresses}
@@ -75,8 +81,44 @@ class Seeds:
                 for address in addresses
             ]
             connection.execute(sa.insert(self._tables.tables[name]), copies)
-        if tables.workflows.name in self._tables.tables:
+        self._allocate(connection, fixed, addresses)
+        if not self._recorded:
+            self._revise(connection, port_id, ports)
+        elif tables.workflows.name in self._tables.tables:
             self._record(connection, ports)
+
+    def _allocate(self, connection: sa.Connection, fixed: Json, addresses: list[str]) -> None:
+        """Take the addresses at IPAM, whose rows do not name the port."""
+        allocations, subnets = (
+            self._tables.tables[name] for name in ("ipamallocations", "ipamsubnets")
+        )
+        of_subnet = subnets.c.neutron_subnet_id == fixed["subnet_id"]
+        found = (
+            sa.select(allocations)
+            .join(subnets, subnets.c.id == allocations.c.ipam_subnet_id)
+            .where(of_subnet, allocations.c.ip_address == fixed["ip_address"])
+        )
+        original = dict(connection.execute(found).mappings().one())
+        connection.execute(
+            sa.insert(allocations), [{**original, "ip_address": address} for address in addresses]
+        )
+
+    def _revise(self, connection: sa.Connection, port_id: str, ports: list[Json]) -> None:
+        """Say of the copies which revision OVN holds, as its driver has said of the original."""
+        table = self._tables.tables["ovn_revision_numbers"]
+        row = connection.execute(sa.select(table).where(table.c.resource_uuid == port_id))
+        original = dict(row.mappings().one())
+        connection.execute(
+            sa.insert(table),
+            [
+                {
+                    **original,
+                    "resource_uuid": port["id"],
+                    "standard_attr_id": port["standard_attr_id"],
+                }
+                for port in ports
+            ],
+        )
 
     def _rows(self, connection: sa.Connection, port_id: str) -> dict[str, list[Json]]:
         """Return the rows that the port has, by table; its own, and those that name it."""

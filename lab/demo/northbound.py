@@ -38,6 +38,7 @@ class Northbound:
     """One reading: rows by table and row UUID."""
 
     tables: dict[str, dict[str, Row]]
+    _names: dict[str, dict[str, Row]] = dataclasses.field(default_factory=dict, compare=False)
 
     def rows(self, table: str) -> list[Row]:
         """Return the rows of one table."""
@@ -45,7 +46,12 @@ class Northbound:
 
     def named(self, table: str, name: str) -> Row | None:
         """Return the row of that name, if there is one."""
-        return next((row for row in self.rows(table) if row["name"] == name), None)
+        return self._by_name(table).get(name)
+
+    def _by_name(self, table: str) -> dict[str, Row]:
+        if table not in self._names:
+            self._names[table] = {row["name"]: row for row in reversed(self.rows(table))}
+        return self._names[table]
 
 
 def read(nbctl: typing.Callable[..., str]) -> Northbound:

@@ -3,9 +3,11 @@
 
 """Whether the journal's tables are there."""
 
+import importlib.resources
+
 import sqlalchemy as sa
 
-from networking_workflow.journal import tables
+from networking_workflow.journal import migration, tables
 from networking_workflow.model import errors
 
 
@@ -35,3 +37,17 @@ def check(connection: sa.Connection) -> None:
             f"The database lacks {', '.join(missing)}: "
             "run neutron-db-manage --subproject networking-workflow upgrade heads"
         )
+
+
+def revisions(connection: sa.Connection) -> set[str]:
+    """Return the revisions that the database was migrated to; none: it never was."""
+    if not sa.inspect(connection).has_table(migration.VERSION_TABLE):
+        return set()
+    versions = sa.table(migration.VERSION_TABLE, sa.column("version_num", sa.String))
+    return set(connection.execute(sa.select(versions.c.version_num)).scalars())
+
+
+def heads() -> set[str]:
+    """Return the newest revisions, one of each branch."""
+    versions = importlib.resources.files(migration) / "alembic_migrations" / "versions"
+    return {(versions / f"{name}_HEAD").read_text().strip() for name in ("EXPAND", "CONTRACT")}

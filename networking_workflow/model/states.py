@@ -137,7 +137,7 @@ TASK_MOVES: frozenset[tuple[TaskState, TaskState]] = frozenset(
 class SyncState(enum.StrEnum):
     """Whether the backend holds what the database says; the order is from best to worst."""
 
-    UNMANAGED = "UNMANAGED"  #: no driver programs this resource
+    UNMANAGED = "UNMANAGED"  #: no workflow has dealt with it, or no driver programs it
     SYNCED = "SYNCED"  #: applied, and read back where the driver can observe
     PENDING = "PENDING"  #: a change has not reached the backend yet
     DRIFTED = "DRIFTED"  #: verified: the backend differs

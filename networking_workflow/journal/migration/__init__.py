@@ -5,3 +5,6 @@
 
 Expand-only: a new release's tables serve the old release's processes as well.
 """
+
+#: Its own version table: Neutron's heads and ours move apart.
+VERSION_TABLE = "alembic_version_networking_workflow"

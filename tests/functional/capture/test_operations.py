@@ -3,10 +3,12 @@
 
 """What each API call records, and what its undoing leaves, row by row in the database."""
 
+import datetime
 import typing
 
 import pytest
 
+from networking_workflow.journal import clock, readiness
 from tests.functional.capture import inprocess, oracle, undoing
 from tests.functional.capture.world import (
     World,
@@ -161,6 +163,13 @@ def test_every_changed_row_has_its_workflow_and_undone_every_row_is_as_before(wo
     assert captured == expected
     assert bool(found) is not name.endswith("nothing")
     undoing.assert_undone(call, everything)
+
+
+def test_nothing_of_all_that_looks_as_if_stock_had_done_it(neutron):
+    yesterday = clock.local() - datetime.timedelta(days=1)
+    with neutron.engine.connect() as connection:
+        found = readiness.unrecorded(connection, yesterday)
+    assert (found.made, found.deleted) == ({}, 0)
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "DOWN"])

@@ -127,6 +127,16 @@ def test_records_go_with_their_port(named: Named) -> None:
     assert named.records() == named.of(named.mail)
 
 
+def test_records_that_stock_wrote_go_as_ours_do(named: Named) -> None:
+    named.conductor.applied.clear()  # nobody has remembered what stock wrote
+    named.update(named.www, dns_name="web")
+    assert named.records() == named.of(named.www, named.mail)
+    named.conductor.applied.clear()
+    named.neutron.delete("port", named.www["id"])
+    named.conductor.drain()
+    assert named.records() == named.of(named.mail)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

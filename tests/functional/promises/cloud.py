@@ -5,6 +5,7 @@
 
 import collections.abc
 import contextlib
+import datetime
 import threading
 import typing
 
@@ -16,7 +17,7 @@ from lab.demo import compare, northbound
 from lab.neutron import schema
 from networking_workflow.drivers.fabric import behaviour
 from networking_workflow.drivers.fabric import server as fabric_server
-from networking_workflow.journal import tables
+from networking_workflow.journal import clock, readiness, tables
 from networking_workflow.model import states
 from tests.waiting import wait_until
 
@@ -130,6 +131,12 @@ class Cloud:
         table = tables.workflows.c
         found = sa.select(table.resource_type, table.resource_id, table.failure_detail)
         return [tuple(row) for row in self.rows(found.where(table.state == "FAILED"))]
+
+    def unrecorded(self) -> readiness.Unrecorded:
+        """Return what looks as if it had been done without a workflow."""
+        yesterday = clock.local() - datetime.timedelta(days=1)
+        with self._engine.connect() as connection:
+            return readiness.unrecorded(connection, yesterday)
 
     def comes_to(self, resource_id: str, state: str) -> None:
         """Wait until a resource's newest workflow that was not folded into another is so."""

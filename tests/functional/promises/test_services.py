@@ -9,10 +9,14 @@ import pytest
 
 from lab import client
 from lab.databases import pool
+from networking_workflow.journal import readiness
 from tests.functional.promises import cloud as clouds
 
 #: Northbound tables that the service plugins' kinds are made of.
 TABLES = ("Logical_Router", "Logical_Router_Port", "NAT", "Load_Balancer", "QoS")
+
+#: Nothing looks as if an API server with stock's plugin had done it.
+NOTHING = readiness.Unrecorded(made={}, last=None, deleted=0)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,7 @@ def test_routed_cloud_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -
     for path, member in ((router, "router"), (address, "floatingip"), (policy, "policy")):
         assert api.call("GET", path)[member]["sync_state"] == "SYNCED"
     assert api.call("GET", address)["floatingip"]["status"] == "ACTIVE"
+    assert cloud.unrecorded() == NOTHING
 
     api.change(rule, "bandwidth_limit_rule", max_kbps=2000)
     api.change(address, "floatingip", port_id=None)
@@ -86,6 +91,7 @@ def test_routed_cloud_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -
     cloud.settles()
     assert cloud.failed() == []
     assert count(cloud) == dict.fromkeys(TABLES, 0)
+    assert cloud.unrecorded() == NOTHING
 
 
 def test_what_changes_beside_a_router_reaches_it(cloud: clouds.Cloud) -> None:
@@ -217,6 +223,7 @@ def test_trunk_comes_to_ovn_changes_there_and_goes(cloud: clouds.Cloud) -> None:
     shown = api.call("GET", trunk)["trunk"]
     assert (shown["status"], shown["sync_state"]) == ("ACTIVE", "SYNCED")
     assert api.call("GET", f"ports/{first}")["port"]["device_owner"] == "trunk:subport"
+    assert cloud.unrecorded() == NOTHING
 
     added = [{"port_id": second, "segmentation_type": "vlan", "segmentation_id": 12}]
     api.call("PUT", f"{trunk}/add_subports", sub_ports=added)

@@ -4,7 +4,9 @@
 """DNS records of a port in the row that it shares with all ports of its switch.
 
 Which records are the port's is remembered with what was applied last (``Target.applied``): the row
-does not say whose they are. Of two ports with one name the last one wins, as with stock ML2/OVN.
+does not say whose they are. What stock wrote, before the first workflow or between two stays with
+it, nobody has remembered: there it is what the port was called before the change. Of two ports with
+one name the last one wins, as with stock ML2/OVN.
 """
 
 import typing
@@ -19,7 +21,8 @@ def lost(work: apply_work.Work, known: facts.Port) -> frozenset[str]:
     """Return the names that were applied for the port and are not its names any more."""
     wanted = expect_dns.records(known.port, known.network)
     switch = expect_networks.switch_name(known.port["network_id"])
-    before = (work.target.applied or {}).get("dns") or {}
+    before = expect_dns.records((work.target.snapshot or {}).get("original") or {}, known.network)
+    before |= (work.target.applied or {}).get("dns") or {}
     return _still_there(work, switch, {k: v for k, v in before.items() if k not in wanted})
 
 
@@ -44,9 +47,10 @@ def write(work: apply_work.Work, known: facts.Port, found: apply_work.Difference
 
 def remove(work: apply_work.Work) -> None:
     """Take the records of a port that is gone away."""
-    deleted = (work.target.snapshot or {}).get("deleted") or {}
+    snapshot = work.target.snapshot or {}
+    deleted = snapshot.get("deleted") or {}
     records = dict((work.target.applied or {}).get("dns") or {})
-    records |= expect_dns.records(deleted, {})
+    records |= expect_dns.records(deleted, (snapshot.get("edge") or {}).get("network") or {})
     network_id = deleted.get("network_id") or (work.target.applied or {}).get("network_id")
     if not records or not network_id:
         return

@@ -9,10 +9,7 @@ from alembic import context
 from neutron.db.migration import connection as neutron_connection
 from oslo_config import cfg
 
-from networking_workflow.journal import tables
-
-#: Its own version table: Neutron's heads and ours move apart.
-VERSION_TABLE = "alembic_version_networking_workflow"
+from networking_workflow.journal import migration, tables
 
 config: typing.Any = context.config
 
@@ -34,7 +31,7 @@ def run_offline() -> None:
         where = {}
     context.configure(
         **(where or {"dialect_name": database.engine}),
-        version_table=VERSION_TABLE,
+        version_table=migration.VERSION_TABLE,
         include_object=include_object,
     )
     with context.begin_transaction():
@@ -49,7 +46,7 @@ def run_online() -> None:
         context.configure(
             connection=connection,
             target_metadata=tables.metadata,
-            version_table=VERSION_TABLE,
+            version_table=migration.VERSION_TABLE,
             include_object=include_object,
         )
         with context.begin_transaction():
