@@ -77,13 +77,17 @@ coverage: venv  ## Write docs/coverage.md from a running Neutron and OVN
 	scripts/install-debian demo
 	$(BIN)/python -m lab.coverage
 
+.PHONY: conformance
+conformance: venv  ## Run Neutron's own suites on stock and on this plugin (an hour)
+	$(BIN)/python -m lab.conformance
+
 .PHONY: venv
 venv: $(STAMP)  ## Make .venv with the locked dependencies
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[lab,test,lint]'
+		--constraint constraints.txt --editable '.[lab,test,lint,conformance]'
 	@touch $@
 
 .PHONY: clean

@@ -81,18 +81,25 @@ _GROUPS = sa.and_(
 
 
 def install() -> None:
-    """Let Neutron's rows bring their state along, extend the answers and the filters; once."""
-    if hasattr(standard_attr.StandardAttribute, "workflow_sync"):
-        return
-    sync, rule = tables.resource_sync.c, security_group_models.SecurityGroupRule
-    _bring(
-        standard_attr.StandardAttribute,
-        "workflow_sync",
-        sync.standard_attr_id == standard_attr.StandardAttribute.id,
-    )
-    _bring(
-        rule, "workflow_group_sync", sa.and_(sync.resource_id == rule.security_group_id, _GROUPS)
-    )
+    """Let Neutron's rows bring their state along, extend the answers and the filters.
+
+    A second call changes nothing.
+    """
+    if not hasattr(standard_attr.StandardAttribute, "workflow_sync"):
+        sync, rule = tables.resource_sync.c, security_group_models.SecurityGroupRule
+        _bring(
+            standard_attr.StandardAttribute,
+            "workflow_sync",
+            sync.standard_attr_id == standard_attr.StandardAttribute.id,
+        )
+        _bring(
+            rule,
+            "workflow_group_sync",
+            sa.and_(sync.resource_id == rule.security_group_id, _GROUPS),
+        )
+        for object_class in _OBJECTS:
+            object_class.add_extra_filter_name("sync_state")
+    # Neutron's own tests forget what is registered, each time; classes stay extended.
     for collection, model in MODELS.items():
         resource_extend.register_funcs(collection, [extend])
         model_query.register_hook(
@@ -102,8 +109,6 @@ def install() -> None:
             filter_hook=None,
             result_filters=_FILTERS[collection],
         )
-    for object_class in _OBJECTS:
-        object_class.add_extra_filter_name("sync_state")
 
 
 def gained() -> dict[str, dict[str, fields.Attribute]]:

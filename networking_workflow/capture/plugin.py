@@ -77,10 +77,7 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):
         """
         l3_plugin = directory.get_plugin(constants.L3)
         if l3_plugin is not None:
-            providers = l3_plugin.l3_driver_controller.drivers
-            exit_on_error(lambda: refusals.refuse_router_providers(providers))
-            exit_on_error(lambda: seams.lift_ovn_router_subscriptions(l3_plugin))
-            seams.read_router_zones_from_the_database(l3_plugin)
+            self._router_plugin_loaded(l3_plugin)
         ovn = self.mechanism_manager.mech_drivers.get("ovn")
         if ovn is not None:
             exit_on_error(lambda: seams.lift_ovn_trunk_subscriptions(ovn.obj))
@@ -95,6 +92,12 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):
             log_drivers.__class__ = driver_managers.LogDrivers
             exit_on_error(lambda: refusals.refuse_log_drivers(log_drivers.names()))
             exit_on_error(seams.lift_log_subscriptions)
+
+    def _router_plugin_loaded(self, l3_plugin: typing.Any) -> None:
+        providers = l3_plugin.l3_driver_controller.drivers
+        exit_on_error(lambda: refusals.refuse_router_providers(providers))
+        exit_on_error(lambda: seams.lift_ovn_router_subscriptions(l3_plugin))
+        seams.read_router_zones_from_the_database(l3_plugin)
 
 
 def _refuse_uncovered() -> None:
