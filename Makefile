@@ -32,15 +32,17 @@ serve:  ## Leave that cloud up and say how to use it with `openstack` (DB=sqlite
 test:  ## Run everything: linters, then all tests, with servers of their own
 	scripts/install-debian test
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TIERS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TIERS)
 
 .PHONY: test-unit
 test-unit: venv  ## Run the tests that need no server, under a minute
 	$(BIN)/python -m pytest tests/unit
 
 .PHONY: stress
-stress: venv  ## Run the journal's long stress test, 20,000 workflows a database
+stress: venv  ## Run the long forms: 20,000 workflows a database, 1,000 ports that go over and back
 	scripts/install-debian test
+	NETWORKING_WORKFLOW_SWITCHED_PORTS=1000 $(BIN)/python -m pytest \
+		tests/functional/promises/test_switching.py
 	NETWORKING_WORKFLOW_STRESS=20000 $(BIN)/python -m pytest --numprocesses 2 --dist load \
 		tests/contract/journal/test_stress.py
 

@@ -30,12 +30,6 @@ _FAILING_DRIVER = (
     "workflow's failure, and the caller's too if it waits (docs/api.md, `Prefer`)."
 )
 
-_LATER_ANSWER = (
-    "The test compares what a call answered with what a later read gives. `sync_updated_at` of the "
-    "answer is when the call answered; the row's own is when the change was recorded, some "
-    "milliseconds before."
-)
-
 _SHOWN_IN_PAYLOAD = (
     "The test compares all of a floating IP with a dict of its own. The floating IP has "
     "`sync_state`, `sync_error` and `sync_updated_at` besides."
@@ -48,15 +42,6 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         pattern="*.test_create_router_port_and_fail_create_postcommit", reason=_FAILING_DRIVER
-    ),
-    *(
-        Difference(pattern=f"*.{test}", reason=_LATER_ANSWER, is_time_only=False)
-        for test in (
-            "test_update_port_with_empty_data",
-            "test_delete_port_notifies_l3_plugin",
-            "test_delete_port_with_floatingip_create_precommit_event",
-            "test_delete_port_with_floatingip_notifies_l3_plugin",
-        )
     ),
     *(
         Difference(

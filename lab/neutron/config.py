@@ -38,7 +38,7 @@ _LOG_LEVELS = (
 
 _UNLIMITED = (
     *("network", "subnet", "subnetpool", "port", "router", "floatingip", "trunk"),
-    *("security_group", "security_group_rule", "address_group"),
+    *("security_group", "security_group_rule", "address_group", "rbac_policy"),
 )
 
 

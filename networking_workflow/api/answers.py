@@ -71,9 +71,9 @@ def _answering(
         with session.committed_ids(told_together=binds) as ids:
             answer = method(*args, **kwargs)
         if ids:  # a call that changed nothing shows what was there
-            changed = _resources(answer)
+            changed, since = _resources(answer), session.recorded_at()
             for resource in _with_rules(changed) if creates else changed:
-                sync_state.pending(resource)
+                sync_state.pending(resource, since)
         return answer
 
     return call

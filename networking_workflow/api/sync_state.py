@@ -31,7 +31,7 @@ from sqlalchemy import event, orm
 from sqlalchemy.orm import attributes as orm_attributes
 
 from networking_workflow.api import fields
-from networking_workflow.journal import clock, tables
+from networking_workflow.journal import tables
 from networking_workflow.model import keys, states
 
 #: The resources that show it: the class of their rows by collection.
@@ -171,12 +171,12 @@ def _shown(packed: str | None) -> dict[str, typing.Any]:
     }
 
 
-def pending(resource: dict[str, typing.Any]) -> None:
+def pending(resource: dict[str, typing.Any], since: datetime.datetime) -> None:
     """Say of a resource whose change has just been committed that no backend has it yet."""
     resource.update(
         sync_state=states.SyncState.PENDING.value,
         sync_error=None,
-        sync_updated_at=fields.time(clock.local()),
+        sync_updated_at=fields.time(since),
     )
 
 

@@ -21,6 +21,7 @@ A savepoint that is rolled back takes its notes along.
 
 import contextlib
 import dataclasses
+import datetime
 import logging
 import threading
 import typing
@@ -37,7 +38,7 @@ from networking_workflow.capture import (
     snapshots,
     workflows,
 )
-from networking_workflow.journal import failpoints, fence, record
+from networking_workflow.journal import clock, failpoints, fence, record
 from networking_workflow.model import errors
 from networking_workflow.model import keys as model_keys
 from networking_workflow.model import running as model_running
@@ -85,6 +86,7 @@ class _Transaction:
     marks: dict[typing.Any, int] = dataclasses.field(default_factory=dict)
     recorded: list[str] = dataclasses.field(default_factory=list)
     gens: dict[str, int] = dataclasses.field(default_factory=dict)  #: of each own key, as recorded
+    recorded_at: datetime.datetime | None = None
     posted: tuple[str, ...] | None = None  #: written under the call's idempotency key
 
 
@@ -110,6 +112,7 @@ class _Call(threading.local):
         self.ids: list[str] | None = None
         self.calls = 0  #: blocks that what follows a commit waits for
         self.held: list[str] | None = None  #: to be told of together; None: at each commit
+        self.recorded_at: datetime.datetime | None = None
         self.afterwards: list[typing.Callable[[], None]] = []
 
 
@@ -160,6 +163,11 @@ def after_call(do: typing.Callable[[], None]) -> None:
         do()
     else:
         _CALL.afterwards.append(do)
+
+
+def recorded_at() -> datetime.datetime:
+    """Return the time that this thread's last commit has written to the rows of the journal."""
+    return _CALL.recorded_at or clock.local()
 
 
 class Capture:
@@ -290,7 +298,8 @@ class Capture:
         current.posted = idempotency.write(connection, current.collected, origin.operation_id)
         new = workflows.build(connection, current.collected, origin, self.settings.lane)
         if new:
-            current.gens = record.record(connection, new)
+            current.recorded_at = clock.local()
+            current.gens = record.record(connection, new, current.recorded_at)
             current.recorded = [workflow.id for workflow in new]
 
     def after_commit(self, session: typing.Any) -> None:
@@ -306,6 +315,7 @@ class Capture:
             return
         failpoints.failpoint("capture.committed")
         ids, current.recorded = current.recorded, []
+        _CALL.recorded_at = current.recorded_at
         if _CALL.ids is not None:
             _CALL.ids.extend(ids)
         if _CALL.held is not None:

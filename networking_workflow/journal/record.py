@@ -15,20 +15,23 @@ from networking_workflow.model.states import SyncState, WorkflowState
 
 
 def record(
-    connection: sa.Connection, new: collections.abc.Sequence[workflows.NewWorkflow]
+    connection: sa.Connection,
+    new: collections.abc.Sequence[workflows.NewWorkflow],
+    at: datetime.datetime | None = None,
 ) -> dict[str, int]:
     """Record ``new``, given in apply order, as the last statements before COMMIT.
 
     Returns the generation that each of their own keys has now.
 
     Takes all their keys, inserts the workflows READY with their holds, and marks their resources
-    PENDING. Works in any session's connection; on an old snapshot too, since nothing is decided.
+    PENDING since ``at`` (None: now). Works in any session's connection; on an old snapshot too,
+    since nothing is decided.
     """
     if not new:
         return {}
     holds = takes.take(connection, [takes.Want(workflow.id, workflow.keys) for workflow in new])
     gens = {(hold.workflow_id, hold.k): hold.gen for hold in holds}
-    now = clock.local()
+    now = at or clock.local()
     rows = [_row(workflow, gens[workflow.id, workflow.own_key], now) for workflow in new]
     connection.execute(_INSERT, rows)
     takes.write_holds(connection, holds)

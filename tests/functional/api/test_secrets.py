@@ -99,7 +99,7 @@ class Leaky(api.MechanismDriver):  # type: ignore[misc]  # Neutron has no types
             raise requests.ConnectionError(WORDS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def driver(neutron: clients.Neutron) -> collections.abc.Iterator[Leaky]:
     """The driver, called by a conductor beside the API, in the same process."""
     leaky = Leaky()

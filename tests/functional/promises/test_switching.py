@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""A cloud of 1,000 ports goes from stock's plugin to ours and back, on MariaDB and OVN.
+"""A cloud of many ports goes from stock's plugin to ours and back, on MariaDB and OVN.
 
 One story for all tests: what was seen on the way is kept, and each test says what it must be.
 """
@@ -12,6 +12,7 @@ import dataclasses
 import io
 import json
 import multiprocessing
+import os
 import pathlib
 import re
 import subprocess
@@ -31,7 +32,8 @@ from tests.functional.promises import cloud as clouds
 
 Json = dict[str, typing.Any]
 
-PORTS = 1000
+#: `make stress` takes 1,000.
+PORTS = int(os.environ.get("NETWORKING_WORKFLOW_SWITCHED_PORTS", "200"))
 
 #: Ports made in OVN by one call: a command's argument has 128 KiB at most.
 _BATCH = 100
@@ -353,7 +355,7 @@ def tell(story: Story) -> None:
     story.look(stock, "changed back")
 
 
-def test_a_thousand_ports_of_stock_are_there_as_they_were(seen: Seen) -> None:
+def test_all_ports_of_stock_are_there_as_they_were(seen: Seen) -> None:
     assert len(seen.stock["ports"]) == PORTS
     assert not any(_SYNC[0] in one for one in seen.stock["ports"].values())
     assert differences(seen.stock, seen.arrived) == []

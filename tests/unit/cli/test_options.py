@@ -53,10 +53,12 @@ def _own(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 def test_the_client_knows_every_attribute_filter_and_order_of_the_api(
     attributes: Attributes, model: typing.Any, filters: tuple[str, ...], sort_keys: tuple[str, ...]
 ) -> None:
-    assert set(filters) == {name for name, how in attributes.items() if how.get("is_filter")}
-    assert set(sort_keys) == {name for name, how in attributes.items() if how.get("is_sort_key")}
-    visible = {name for name, how in attributes.items() if how["is_visible"]}
-    assert visible - {"tenant_id"} <= set(vars(model)) | {"id", "name"}  # these two all have
+    # Neutron adds its old name of project_id by itself, when it is loaded.
+    known = {name: how for name, how in attributes.items() if name != "tenant_id"}
+    assert set(filters) == {name for name, how in known.items() if how.get("is_filter")}
+    assert set(sort_keys) == {name for name, how in known.items() if how.get("is_sort_key")}
+    visible = {name for name, how in known.items() if how["is_visible"]}
+    assert visible <= set(vars(model)) | {"id", "name"}  # these two all have
 
 
 @pytest.mark.parametrize(
