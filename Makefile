@@ -31,18 +31,21 @@ serve:  ## Leave that cloud up and say how to use it with `openstack` (DB=sqlite
 .PHONY: test
 test:  ## Run everything: linters, then all tests, with servers of their own
 	scripts/install-debian test
-	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TIERS)
+	$(MAKE) --no-print-directory venv
+	mkdir -p build
+	$(MAKE) --no-print-directory lint > build/lint.log 2>&1 & linting=$$!; \
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TIERS); \
+	tested=$$?; wait $$linting; linted=$$?; cat build/lint.log; \
+	exit $$((tested != 0 ? tested : linted))
 
 .PHONY: test-unit
 test-unit: venv  ## Run the tests that need no server, under a minute
 	$(BIN)/python -m pytest tests/unit
 
 .PHONY: stress
-stress: venv  ## Run the long forms: 20,000 workflows a database, 1,000 ports that go over and back
+stress: venv  ## Run what takes long: 20,000 workflows a database, 1,000 ports that go over and back
 	scripts/install-debian test
-	NETWORKING_WORKFLOW_SWITCHED_PORTS=1000 $(BIN)/python -m pytest \
-		tests/functional/promises/test_switching.py
+	$(BIN)/python -m pytest tests/long
 	NETWORKING_WORKFLOW_STRESS=20000 $(BIN)/python -m pytest --numprocesses 2 --dist load \
 		tests/contract/journal/test_stress.py
 

@@ -10,6 +10,7 @@ import collections.abc
 import contextlib
 import json
 import pathlib
+import socket
 import subprocess
 import typing
 
@@ -204,19 +205,19 @@ class OvnCentral:
         file = here / f"ovn{database}.db"
         if not file.exists():
             self.folder.run([tool, "create", str(file), str(schema)])
-        socket = here / f"ovn{database}.sock"
-        socket.unlink(missing_ok=True)
+        listening = here / f"ovn{database}.sock"
+        listening.unlink(missing_ok=True)
         self._start(
             database,
             [
                 server,
                 str(file),
-                f"--remote=punix:{socket}",
+                f"--remote=punix:{listening}",
                 f"--unixctl={here / f'ovn{database}.ctl'}",
                 f"--pidfile={here / f'ovn{database}.pid'}",
             ],
         )
-        self._processes[database].wait_ready(socket.exists, START_DEADLINE_S)
+        self._processes[database].wait_ready(lambda: _accepts(listening), START_DEADLINE_S)
 
     def _start_northd(self) -> None:
         if "northd" in self._processes and self._processes["northd"].alive():
@@ -264,3 +265,13 @@ class OvnCentral:
                 f"{program} {' '.join(arguments)} exited with {done.returncode}: {done.stderr}"
             )
         return done.stdout
+
+
+def _accepts(path: pathlib.Path) -> bool:
+    """Return whether a server listens there: the socket is in the folder a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True

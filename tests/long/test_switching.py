@@ -12,7 +12,6 @@ import dataclasses
 import io
 import json
 import multiprocessing
-import os
 import pathlib
 import re
 import subprocess
@@ -32,8 +31,7 @@ from tests.functional.promises import cloud as clouds
 
 Json = dict[str, typing.Any]
 
-#: `make stress` takes 1,000.
-PORTS = int(os.environ.get("NETWORKING_WORKFLOW_SWITCHED_PORTS", "200"))
+PORTS = 1000
 
 #: Ports made in OVN by one call: a command's argument has 128 KiB at most.
 _BATCH = 100
