@@ -13,7 +13,7 @@ import typing
 
 import sqlalchemy as sa
 
-from benchmarks import client, pairs, seeds
+from benchmarks import client, pairs, probes, seeds
 from lab import neutron, waiting
 from lab.databases import pool
 from lab.neutron import schema
@@ -192,6 +192,23 @@ def ours(
         if conductor == "separate":
             stack.enter_context(process(deployment, environment=environment))
         yield stack.enter_context(contextlib.closing(OurCloud(served, own)))
+
+
+def probed(
+    databases: pool.Pool,
+    profile: collections.abc.Mapping[str, typing.Any],
+    conductor: str,
+    moments: probes.Moments,
+) -> contextlib.AbstractContextManager[OurCloud]:
+    """Run :func:`ours` whose processes send their moments."""
+    return ours(
+        databases,
+        profile,
+        conductor=conductor,
+        api=probes.ProbedApi,
+        process=probes.ProbedConductor,
+        environment={probes.SOCKET: str(moments.path)},
+    )
 
 
 LOWEST = 19

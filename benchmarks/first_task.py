@@ -85,14 +85,7 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
         sides: dict[str, typing.Callable[[], float]] = {}
         for conductor in ("embedded", "separate"):
             cloud = stack.enter_context(
-                clouds.ours(
-                    databases,
-                    fabric.profile(backend),
-                    conductor=conductor,
-                    api=probes.ProbedApi,
-                    process=probes.ProbedConductor,
-                    environment={probes.SOCKET: str(moments.path)},
-                )
+                clouds.probed(databases, fabric.profile(backend), conductor, moments)
             )
             network_id = cloud.network()
             cloud.create_ports(network_id, 1)

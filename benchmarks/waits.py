@@ -69,14 +69,7 @@ def run(scale: figures.Scale, databases: pool.Pool) -> list[figures.Figure]:
         sides: dict[str, typing.Callable[[], float]] = {}
         for conductor in conductors:
             cloud = stack.enter_context(
-                clouds.ours(
-                    databases,
-                    fabric.profile(backend),
-                    conductor=conductor,
-                    api=probes.ProbedApi,
-                    process=probes.ProbedConductor,
-                    environment={probes.SOCKET: str(moments.path)},
-                )
+                clouds.probed(databases, fabric.profile(backend), conductor, moments)
             )
             side = Side(cloud, backend, moments)
             sides[conductor] = functools.partial(side.wait)

@@ -56,8 +56,7 @@ def answer_pending(plugin: _Plugin) -> _Plugin:
 def service_answers_pending(kind: str, plugin: typing.Any) -> None:
     """Wrap the writing methods of a service plugin, once it is loaded."""
     for name in SERVICE_WRITES.get(kind, ()):
-        if hasattr(plugin, name):  # a router plugin may lack an extension
-            setattr(plugin, name, _answering(getattr(plugin, name)))
+        setattr(plugin, name, _answering(getattr(plugin, name)))
 
 
 def _answering(

@@ -12,6 +12,7 @@ import typing
 
 import webob
 
+from networking_workflow.api import prefer
 from networking_workflow.capture import idempotency as capture
 from networking_workflow.capture import restore
 from networking_workflow.journal import idempotency
@@ -33,7 +34,6 @@ _TRIES = 3
 
 Find = collections.abc.Callable[[idempotency.Key], idempotency.Entry | None]
 Application = collections.abc.Callable[..., collections.abc.Iterable[bytes]]
-Undo = collections.abc.Callable[[], restore.Restored]
 
 
 def _stays() -> restore.Restored:
@@ -47,7 +47,7 @@ class Answered:
     response: webob.Response
     workflow_ids: collections.abc.Sequence[str] = ()
     operation_id: str = ""  #: of the call that opened the workflows
-    undo: Undo = _stays  #: makes the database as it was before the call, if it still may
+    undo: prefer.Undo = _stays  #: makes the database as it was before the call, if it still may
 
 
 Call = collections.abc.Callable[[webob.Request], Answered]
@@ -170,7 +170,7 @@ class Keys:
         return _json(201, {asked.collection: [next(iter(one.values())) for one in shown]})
 
 
-def _undone(posting: capture.Posting, undo: Undo) -> restore.Restored:
+def _undone(posting: capture.Posting, undo: prefer.Undo) -> restore.Restored:
     """Undo a call; its key goes with what it made."""
     with capture.posting(posting):
         return undo()

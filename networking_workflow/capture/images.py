@@ -95,11 +95,6 @@ def keeping() -> typing.Iterator[Images]:
         _CALL.images = outer
 
 
-def kept() -> Images | None:
-    """Return what this thread keeps at the moment."""
-    return _CALL.images
-
-
 _INFO = "networking_workflow_images"
 
 

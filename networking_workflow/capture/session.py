@@ -166,8 +166,9 @@ def after_call(do: typing.Callable[[], None]) -> None:
 
 
 def recorded_at() -> datetime.datetime:
-    """Return the time that this thread's last commit has written to the rows of the journal."""
-    return _CALL.recorded_at or clock.local()
+    """Return the time that this thread's last workflows have in the journal; there must be some."""
+    assert _CALL.recorded_at is not None, "nothing was recorded"
+    return _CALL.recorded_at
 
 
 class Capture:

@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""What the lists of workflows and tasks have in common: filters, order, pages."""
+"""What the commands of workflows and tasks have in common: filters, order, pages, columns."""
 
 import argparse
 import collections.abc
@@ -15,8 +15,9 @@ from keystoneauth1 import exceptions as ksa_exceptions
 from openstack import exceptions as sdk_exceptions
 from osc_lib import exceptions
 from osc_lib.cli import identity
+from osc_lib.command import command
 
-from networking_workflow.cli import errors
+from networking_workflow.cli import errors, fields
 
 Query = dict[str, typing.Any]
 
@@ -52,6 +53,24 @@ class Filter:
             }
         parser.add_argument(self.option, metavar=metavar, dest=self.field, action="append", **how)
 
+
+#: Filters that workflows and tasks have in common.
+BY_ID = Filter(option="--id", field="id", help="With this ID")
+BY_RESOURCE = Filter(
+    option="--resource",
+    metavar="<id>",
+    field="resource_id",
+    help="Of the resource with this ID; works after it was deleted, too",
+)
+BY_TYPE = Filter(
+    option="--type", field="resource_type", help="Of resources of this type: port, network"
+)
+BY_OPERATION_ID = Filter(
+    option="--operation-id",
+    metavar="<id>",
+    field="operation_id",
+    help="Of the API call with this ID: the X-OpenStack-Request-Id of its answer",
+)
 
 _PROJECT = Filter(
     option="--project",
@@ -200,3 +219,61 @@ def every(
     """Yield all rows that the API has, asking for a page at a time."""
     found: collections.abc.Iterator[typing.Any] = model.list(network, limit=PAGE, **asked)
     return found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What is shown of the resources of one kind, and asked about them."""
+
+    model: typing.Any
+    filters: tuple[Filter, ...]
+    sort_keys: tuple[str, ...]
+    columns: dict[str, str]  #: header -> attribute
+    long_columns: dict[str, str]  #: with ``--long`` as well
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Return every attribute, in the order in which ``show`` has them."""
+        return tuple(sorted((*self.columns.values(), *self.long_columns.values())))
+
+
+class ListCommand(errors.Networked, command.Lister):
+    """Lists resources of one kind."""
+
+    shown: typing.ClassVar[Shown]
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of its options."""
+        parser = super().get_parser(prog_name)
+        add_filters(parser, self.shown.filters)
+        add_paging(parser, self.shown.sort_keys)
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], collections.abc.Iterable[tuple[typing.Any, ...]]]:
+        """Return headers and rows."""
+        shown = self.shown
+        columns = shown.columns | (shown.long_columns if parsed_args.long else {})
+        wanted = query(self, parsed_args, shown.filters) | {"fields": list(columns.values())}
+        found = page(self, shown.model, parsed_args, wanted)
+        return tuple(columns), [fields.row(columns.values(), one) for one in found]
+
+
+class ShowCommand(errors.Networked, command.ShowOne):
+    """Shows one resource of a kind."""
+
+    shown: typing.ClassVar[Shown]
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of its options."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("id", metavar=f"<{self.shown.model.resource_key}>", help="Its ID")
+        return parser
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], tuple[typing.Any, ...]]:
+        """Return names and values."""
+        found = self.shown.model.new(id=parsed_args.id).fetch(self.network)
+        return self.shown.all, fields.row(self.shown.all, found)

@@ -31,38 +31,44 @@ TASK_SORT_KEYS = (
 _OF_LISTS = ("fields", "sort_key", "sort_dir")
 
 
-class Workflow(resource.Resource):
-    """One resource that one transaction changed, and the run that makes the backends follow."""
+class _Recorded(resource.Resource):
+    """What workflows and tasks say alike."""
 
-    resource_key = "workflow"
-    resources_key = "workflows"
-    base_path = "/workflows"
     allow_fetch = True
     allow_list = True
 
-    _query_mapping = resource.QueryParameters(*_OF_LISTS, *WORKFLOW_FILTERS)
-
     project_id = resource.Body("project_id")
-    operation_id = resource.Body("operation_id")
-    request_id = resource.Body("request_id")
-    initiator = resource.Body("initiator")
     resource_type = resource.Body("resource_type")
     resource_id = resource.Body("resource_id")
-    operation = resource.Body("operation")
-    workflow_state = resource.Body("workflow_state")
-    blocked_by = resource.Body("blocked_by")
-    waits_for = resource.Body("waits_for")
-    waiting_for = resource.Body("waiting_for")
-    superseded_by = resource.Body("superseded_by")
     attempts = resource.Body("attempts", type=int)
-    tasks = resource.Body("tasks", type=dict)
-    next_attempt_at = resource.Body("next_attempt_at")
     created_at = resource.Body("created_at")
     started_at = resource.Body("started_at")
     finished_at = resource.Body("finished_at")
     updated_at = resource.Body("updated_at")
     failure = resource.Body("failure", type=dict)
     failure_detail = resource.Body("failure_detail")  #: administrators only
+
+
+class Workflow(_Recorded):
+    """One resource that one transaction changed, and the run that makes the backends follow."""
+
+    resource_key = "workflow"
+    resources_key = "workflows"
+    base_path = "/workflows"
+
+    _query_mapping = resource.QueryParameters(*_OF_LISTS, *WORKFLOW_FILTERS)
+
+    operation_id = resource.Body("operation_id")
+    request_id = resource.Body("request_id")
+    initiator = resource.Body("initiator")
+    operation = resource.Body("operation")
+    workflow_state = resource.Body("workflow_state")
+    blocked_by = resource.Body("blocked_by")
+    waits_for = resource.Body("waits_for")
+    waiting_for = resource.Body("waiting_for")
+    superseded_by = resource.Body("superseded_by")
+    tasks = resource.Body("tasks", type=dict)
+    next_attempt_at = resource.Body("next_attempt_at")
 
     def move(self, session: typing.Any, action: str) -> "Workflow":
         """Retry, skip or cancel it, and become as the API then shows it.
@@ -93,29 +99,17 @@ class Workflow(resource.Resource):
         return answer
 
 
-class Task(resource.Resource):
+class Task(_Recorded):
     """One step of a workflow: one driver, doing one thing."""
 
     resource_key = "task"
     resources_key = "tasks"
     base_path = "/tasks"
-    allow_fetch = True
-    allow_list = True
 
     _query_mapping = resource.QueryParameters(*_OF_LISTS, *TASK_FILTERS)
 
     workflow_id = resource.Body("workflow_id")
-    project_id = resource.Body("project_id")
-    resource_type = resource.Body("resource_type")
-    resource_id = resource.Body("resource_id")
     name = resource.Body("name")
     driver = resource.Body("driver")
     task_state = resource.Body("task_state")
-    attempts = resource.Body("attempts", type=int)
-    created_at = resource.Body("created_at")
-    started_at = resource.Body("started_at")
-    finished_at = resource.Body("finished_at")
-    updated_at = resource.Body("updated_at")
-    failure = resource.Body("failure", type=dict)
-    failure_detail = resource.Body("failure_detail")  #: administrators only
     host = resource.Body("host")  #: administrators only

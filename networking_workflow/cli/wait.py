@@ -119,7 +119,7 @@ class WaitForWorkflows(errors.Networked):
                 progress.show(found, passed_s)
             if passed_s >= timeout_s:
                 break
-            time.sleep(min(pause_s, timeout_s - passed_s))
+            time.sleep(min(pause_s, timeout_s - passed_s))  # the API tells nobody; it is asked
             pause_s = min(pause_s * _GROWTH, _LONGEST_LOOK_S)
             try:
                 found, seen = look(self.network, wanted), True

@@ -3,26 +3,13 @@
 
 """``openstack network workflow list`` and ``show``."""
 
-import argparse
-import collections.abc
-import typing
-
-from osc_lib.command import command
-
-from networking_workflow.cli import errors, fields, lists, models
+from networking_workflow.cli import lists, models
 from networking_workflow.model import states
 
 FILTERS = (
-    lists.Filter(option="--id", field="id", help="With this ID"),
-    lists.Filter(
-        option="--resource",
-        metavar="<id>",
-        field="resource_id",
-        help="Of the resource with this ID; works after it was deleted, too",
-    ),
-    lists.Filter(
-        option="--type", field="resource_type", help="Of resources of this type: port, network"
-    ),
+    lists.BY_ID,
+    lists.BY_RESOURCE,
+    lists.BY_TYPE,
     lists.Filter(
         option="--state",
         field="workflow_state",
@@ -35,12 +22,7 @@ FILTERS = (
         help="What was done to the resource",
         states=states.Operation,
     ),
-    lists.Filter(
-        option="--operation-id",
-        metavar="<id>",
-        field="operation_id",
-        help="Of the API call with this ID: the X-OpenStack-Request-Id of its answer",
-    ),
+    lists.BY_OPERATION_ID,
     lists.Filter(
         option="--request-id",
         metavar="<id>",
@@ -59,69 +41,46 @@ FILTERS = (
     ),
 )
 
-_COLUMNS = {
-    "ID": "id",
-    "Resource Type": "resource_type",
-    "Resource ID": "resource_id",
-    "Operation": "operation",
-    "State": "workflow_state",
-    "Waiting For": "waiting_for",
-    "Failure": "failure",
-    "Created At": "created_at",
-}
-_LONG = {
-    "Tasks": "tasks",
-    "Attempts": "attempts",
-    "Project": "project_id",
-    "Initiator": "initiator",
-    "Operation ID": "operation_id",
-    "Request ID": "request_id",
-    "Blocked By": "blocked_by",
-    "Waits For": "waits_for",
-    "Superseded By": "superseded_by",
-    "Next Attempt At": "next_attempt_at",
-    "Started At": "started_at",
-    "Finished At": "finished_at",
-    "Updated At": "updated_at",
-    "Failure Detail": "failure_detail",
-}
+SHOWN = lists.Shown(
+    model=models.Workflow,
+    filters=FILTERS,
+    sort_keys=models.WORKFLOW_SORT_KEYS,
+    columns={
+        "ID": "id",
+        "Resource Type": "resource_type",
+        "Resource ID": "resource_id",
+        "Operation": "operation",
+        "State": "workflow_state",
+        "Waiting For": "waiting_for",
+        "Failure": "failure",
+        "Created At": "created_at",
+    },
+    long_columns={
+        "Tasks": "tasks",
+        "Attempts": "attempts",
+        "Project": "project_id",
+        "Initiator": "initiator",
+        "Operation ID": "operation_id",
+        "Request ID": "request_id",
+        "Blocked By": "blocked_by",
+        "Waits For": "waits_for",
+        "Superseded By": "superseded_by",
+        "Next Attempt At": "next_attempt_at",
+        "Started At": "started_at",
+        "Finished At": "finished_at",
+        "Updated At": "updated_at",
+        "Failure Detail": "failure_detail",
+    },
+)
 
-#: In the order in which ``show`` has them.
-ALL = tuple(sorted((*_COLUMNS.values(), *_LONG.values())))
 
-
-class ListWorkflows(errors.Networked, command.Lister):
+class ListWorkflows(lists.ListCommand):
     """List workflows: what API calls changed, and how far the backends have followed."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of its options."""
-        parser = super().get_parser(prog_name)
-        lists.add_filters(parser, FILTERS)
-        lists.add_paging(parser, models.WORKFLOW_SORT_KEYS)
-        return parser
-
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], collections.abc.Iterable[tuple[typing.Any, ...]]]:
-        """Return headers and rows."""
-        columns = _COLUMNS | _LONG if parsed_args.long else _COLUMNS
-        wanted = lists.query(self, parsed_args, FILTERS) | {"fields": list(columns.values())}
-        found = lists.page(self, models.Workflow, parsed_args, wanted)
-        return tuple(columns), [fields.row(columns.values(), one) for one in found]
+    shown = SHOWN
 
 
-class ShowWorkflow(errors.Networked, command.ShowOne):
+class ShowWorkflow(lists.ShowCommand):
     """Show one workflow: where it stands, what it waits for, why it failed."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        """Return the parser of its options."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("workflow", metavar="<workflow>", help="Its ID")
-        return parser
-
-    def take_action(
-        self, parsed_args: argparse.Namespace
-    ) -> tuple[tuple[str, ...], tuple[typing.Any, ...]]:
-        """Return names and values."""
-        found = models.Workflow.new(id=parsed_args.workflow).fetch(self.network)
-        return ALL, fields.row(ALL, found)
+    shown = SHOWN

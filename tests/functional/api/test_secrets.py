@@ -77,7 +77,7 @@ FAILURES: dict[str, BaseException] = {
 AWAY = "away"
 
 
-class Leaky(api.MechanismDriver):  # type: ignore[misc]  # Neutron has no types
+class Leaky(api.MechanismDriver):
     """An unmodified mechanism driver that fails in its own way on ports of some names."""
 
     away = False

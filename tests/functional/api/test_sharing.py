@@ -35,16 +35,20 @@ class Shared:
     seen_by: clients.Client
 
 
-def _port_on_a_network_shared_by_rbac(neutron: clients.Neutron) -> Shared:
-    owner, user = neutron.tenant(), neutron.tenant()
-    network = owner.create("network", name="n")
+def _share(kind: str, resource_id: str, owner: clients.Client, user: clients.Client) -> None:
     policy = {
-        "object_type": "network",
-        "object_id": network["id"],
+        "object_type": kind,
+        "object_id": resource_id,
         "action": "access_as_shared",
         "target_tenant": user.project_id,
     }
     assert owner.status("POST", "/rbac-policies", {"rbac_policy": policy}) == 201
+
+
+def _port_on_a_network_shared_by_rbac(neutron: clients.Neutron) -> Shared:
+    owner, user = neutron.tenant(), neutron.tenant()
+    network = owner.create("network", name="n")
+    _share("network", network["id"], owner, user)
     port = user.create("port", network_id=network["id"])
     return Shared(kind="port", resource_id=port["id"], of=user, seen_by=owner)
 
@@ -65,13 +69,7 @@ def _network_shared_with_all(neutron: clients.Neutron) -> Shared:
 def _security_group_shared_by_rbac(neutron: clients.Neutron) -> Shared:
     owner, user = neutron.tenant(), neutron.tenant()
     group = owner.create("security_group", name="g")
-    policy = {
-        "object_type": "security_group",
-        "object_id": group["id"],
-        "action": "access_as_shared",
-        "target_tenant": user.project_id,
-    }
-    assert owner.status("POST", "/rbac-policies", {"rbac_policy": policy}) == 201
+    _share("security_group", group["id"], owner, user)
     return Shared(kind="security-group", resource_id=group["id"], of=owner, seen_by=user)
 
 

@@ -3,7 +3,7 @@
 
 """Figures run from end to end and write what they found; how fast is not asked here.
 
-One of each kind: over HTTP, on the journal alone, with a million rows of it.
+One of each kind: over HTTP, in process, on the journal alone; others in ``tests/long``.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 
 import benchmarks.__main__
 
-FIGURES = ("waits", "claim", "pages")
+FIGURES = ("create", "capture", "claim")
 
 
 def quick(name: str, folder: pathlib.Path) -> list[dict[str, typing.Any]]:

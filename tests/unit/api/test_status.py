@@ -1,8 +1,10 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
+import collections.abc
 import pathlib
 import re
+import typing
 
 import pytest
 import webob
@@ -50,11 +52,15 @@ def test_a_resource_without_status_of_its_own_is_not_given_one_while_it_is_pendi
 
 def asked(path: str) -> str:
     """Return the query that Neutron is asked when a tenant asks this."""
-    seen = []
+    seen: list[str] = []
 
-    def neutron(environ, start_response):  # type: ignore[no-untyped-def]
+    def neutron(
+        environ: dict[str, typing.Any], start_response: typing.Any
+    ) -> collections.abc.Iterable[bytes]:
         seen.append(environ["QUERY_STRING"])
-        return webob.Response(json={})(environ, start_response)
+        answer: collections.abc.Iterable[bytes]
+        answer = webob.Response(json={})(environ, start_response)
+        return answer
 
     webob.Request.blank(path).get_response(api_status.Extended(neutron))
     return seen[0]
