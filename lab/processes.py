@@ -24,6 +24,9 @@ import typing
 
 from lab import waiting
 
+#: States of threads that run no more: stopped, or dead.
+_STOPPED = frozenset({"T", "t", "Z", "X"})
+
 
 class LabError(Exception):
     """A server of the lab cannot do what was asked; the text says why and what to do."""
@@ -241,8 +244,30 @@ class Process:
         _LEFT.processes.discard(self)
 
     def pause(self) -> None:
-        """Stop all its threads (SIGSTOP) until :meth:`resume`."""
+        """Stop all its threads (SIGSTOP) until :meth:`resume`; returns when none runs any more.
+
+        A thread on another processor may answer a request that comes after the signal.
+
+        :raises DeadlinePassed: if one goes on.
+        """
         os.killpg(self.pid, signal.SIGSTOP)
+        waiting.wait_until(
+            lambda: self._states() <= _STOPPED,
+            30.0,
+            lambda: f"{self.name} to stop; its threads are {self._states()}",
+            every_s=0.001,
+        )
+
+    def _states(self) -> set[str]:
+        """Return the states, as ``/proc`` has them, of all threads of its process group."""
+        found = set()
+        for stat in pathlib.Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                # After the name in parentheses, which may hold anything: state, parent, group.
+                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+                if int(group) == self.pid:
+                    found.add(state)
+        return found
 
     def resume(self) -> None:
         """Let it go on (SIGCONT)."""
