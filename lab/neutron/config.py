@@ -66,6 +66,8 @@ class Profile:
     policy: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)  #: policy.yaml
     tenants: bool = False  #: believe X-User-Id, X-Project-Id, X-Roles; else all are administrators
     identity: Identity | None = None  #: with ``tenants``: who sends none of these
+    drivers: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """More mechanism drivers to choose from, ``{alias: "module:class"}``."""
     origin: str | None = None  #: of pages in browsers that may call
     options: typing.Mapping[str, Section] = dataclasses.field(default_factory=dict)
     """More options, ``{section: {option: value}}``; they win over those above."""
@@ -99,6 +101,11 @@ class Deployment:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def drivers_path(self) -> pathlib.Path:
+        """Return the folder that the profile's own drivers are found in."""
+        return self.path / "drivers"
+
     def config_files(self, host: str) -> list[pathlib.Path]:
         """Return the configuration of the process that calls itself ``host``."""
         own = self.path / f"{host}.conf"
@@ -127,6 +134,18 @@ class Deployment:
         (here / "policy.yaml").write_text(yaml.safe_dump(dict(self.profile.policy)))
         (here / "api-paste.ini").write_text(_paste(self.profile))
         (here / "lock").mkdir()
+        if self.profile.drivers:
+            _distribute(self.profile.drivers, self.drivers_path)
+
+
+def _distribute(drivers: typing.Mapping[str, str], folder: pathlib.Path) -> None:
+    """Make what an installed package leaves that offers mechanism drivers."""
+    metadata = folder / "lab_drivers-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-drivers\nVersion: 1.0\n")
+    lines = [f"{alias} = {where}\n" for alias, where in drivers.items()]
+    text = "[neutron.ml2.mechanism_drivers]\n" + "".join(lines)
+    (metadata / "entry_points.txt").write_text(text)
 
 
 def _common(profile: Profile, here: pathlib.Path) -> dict[str, Section]:

@@ -136,7 +136,7 @@ class _NeutronProcess(abc.ABC):
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{self.deployment.drivers_path}",
             # Neutron leaves files for "the WSGI server with this parent pid" there for ever.
             "TMPDIR": str(self.deployment.path),
             "HOME": os.environ.get("HOME", "/"),

@@ -25,9 +25,11 @@ from networking_workflow.api import (
     workflows,
 )
 from networking_workflow.capture import plugin as capture_plugin
-from networking_workflow.capture import seams
+from networking_workflow.capture import seams, session
+from networking_workflow.capture import workflows as capture_workflows
 from networking_workflow.cmd import assembly, embedded, servers
 from networking_workflow.conf import workflow as conf_workflow
+from networking_workflow.drivers import registry as drivers
 from networking_workflow.journal import journal as journals
 from networking_workflow.model.status import StatusMode
 
@@ -55,7 +57,21 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         browsers.allow()
         seams.see_every_request()
         super().__init__()
+        session.install(session.CaptureSettings(lanes=self._lanes()))
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
+
+    def _lanes(self) -> tuple[capture_workflows.Lane, ...]:
+        """Return the lanes that a change is recorded for."""
+        known = drivers.known_kinds(self)
+        return tuple(
+            capture_workflows.Lane(
+                name=lane.name,
+                kinds=None
+                if any(known[driver] is None for driver in lane.drivers)
+                else frozenset().union(*(known[driver] or () for driver in lane.drivers)),
+            )
+            for lane in conf_workflow.driver_graph(cfg.CONF, list(known)).lanes
+        )
 
     def service_plugins_loaded(self) -> None:
         """Let what they answer say the state, too."""

@@ -11,6 +11,7 @@ from neutron_lib.db import api as db_api
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
+from networking_workflow.cmd import assembly
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.journal import schema
 from networking_workflow.model import errors
@@ -36,6 +37,11 @@ def check(conf: cfg.ConfigOpts) -> None:
             f"The database of [database] connection does not answer: {_first_line(error)}. "
             "Start it, or correct the URL."
         ) from error
+    engine = assembly.database(conf, workers=0)
+    try:
+        assembly.settle_lanes(conf, engine)
+    finally:
+        engine.dispose()  # a server may fork later
 
 
 def load_policies() -> None:

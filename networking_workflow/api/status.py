@@ -77,16 +77,19 @@ class _Column(hybrid.Comparator[str | None]):
 
     def __init__(self, cls: typing.Any) -> None:
         sync = tables.resource_sync.c
-        state = sa.select(sync.sync_state).where(sync.standard_attr_id == cls.standard_attr_id)
+        rank = sa.select(sa.func.min(sync_state.RANK)).where(
+            sync.standard_attr_id == cls.standard_attr_id
+        )
         settled = cls.status.in_(status.SETTLED)
         unfinished = {
             one: sa.case((settled, text), else_=cls.status)
             for one, text in status.UNFINISHED.items()
         }
+        texts = {**status.WRONG, **unfinished}
         super().__init__(
             sa.case(
-                {**status.WRONG, **unfinished},
-                value=state.correlate(cls).scalar_subquery(),
+                {sync_state.RANKS[state]: text for state, text in texts.items()},
+                value=rank.correlate(cls).scalar_subquery(),
                 else_=cls.status,
             )
         )

@@ -32,7 +32,9 @@ from sqlalchemy.orm import attributes as orm_attributes
 
 from networking_workflow.api import fields
 from networking_workflow.journal import tables
-from networking_workflow.model import keys, states
+from networking_workflow.model import states
+
+_SYNC = tables.resource_sync.c
 
 #: The resources that show it: the class of their rows by collection.
 MODELS: dict[str, type[typing.Any]] = {
@@ -73,11 +75,35 @@ _OBJECTS = (
     trunk_objects.Trunk,
 )
 
-#: The row of a group; a rule that was made together with it has none of its own.
-_GROUPS = sa.and_(
-    tables.resource_sync.c.lane == keys.DEFAULT_LANE,
-    tables.resource_sync.c.resource_type == "security_group",
+#: The worst comes first: a resource shows the worst of its lanes.
+_ORDER = (
+    states.SyncState.ERROR,
+    states.SyncState.DRIFTED,
+    states.SyncState.PENDING,
+    states.SyncState.SYNCED,
+    states.SyncState.UNMANAGED,
 )
+
+#: One character of each state, in that order.
+RANKS: dict[states.SyncState, str] = {state: str(rank) for rank, state in enumerate(_ORDER)}
+
+
+def _constant(text: str) -> sa.ColumnElement[str]:
+    """Return a text that is part of the statement: it is in every one that Neutron sends."""
+    return sa.literal_column(f"'{text}'", sa.String)
+
+
+#: Of a row of the journal.
+RANK = sa.case(
+    *((_SYNC.sync_state == _constant(state), _constant(rank)) for state, rank in RANKS.items())
+)
+
+
+def _of_group(rule: typing.Any) -> sa.ColumnElement[bool]:
+    """Find the rows of a rule's group: one that was made together with it has none of its own."""
+    group = security_group_models.SecurityGroup
+    owner = sa.select(group.standard_attr_id).where(group.id == rule.security_group_id)
+    return _SYNC.standard_attr_id == owner.correlate(rule).scalar_subquery()
 
 
 def install() -> None:
@@ -86,17 +112,9 @@ def install() -> None:
     A second call changes nothing.
     """
     if not hasattr(standard_attr.StandardAttribute, "workflow_sync"):
-        sync, rule = tables.resource_sync.c, security_group_models.SecurityGroupRule
-        _bring(
-            standard_attr.StandardAttribute,
-            "workflow_sync",
-            sync.standard_attr_id == standard_attr.StandardAttribute.id,
-        )
-        _bring(
-            rule,
-            "workflow_group_sync",
-            sa.and_(sync.resource_id == rule.security_group_id, _GROUPS),
-        )
+        attribute, rule = standard_attr.StandardAttribute, security_group_models.SecurityGroupRule
+        _bring(attribute, "workflow_sync", _SYNC.standard_attr_id == attribute.id)
+        _bring(rule, "workflow_group_sync", _of_group(rule))
         for object_class in _OBJECTS:
             object_class.add_extra_filter_name("sync_state")
     # Neutron's own tests forget what is registered, each time; classes stay extended.
@@ -121,7 +139,7 @@ def gained() -> dict[str, dict[str, fields.Attribute]]:
 
 
 def _bring(model: type[typing.Any], name: str, criterion: sa.ColumnElement[bool]) -> None:
-    """Give a class of Neutron's the packed state of the journal's row that ``criterion`` finds."""
+    """Give a class of Neutron's the worst of the packed states that ``criterion`` finds."""
     packed = sa.select(_PACKED).where(criterion).correlate(model).scalar_subquery()
     setattr(model, name, orm.column_property(packed, expire_on_flush=False))
 
@@ -132,13 +150,15 @@ def _bring(model: type[typing.Any], name: str, criterion: sa.ColumnElement[bool]
     event.listen(model, "init", no_row_yet)
 
 
-#: State, error and time as one text: one column is read faster than three.
-_PACKED = (
-    tables.resource_sync.c.sync_state
-    + ","
-    + sa.func.coalesce(tables.resource_sync.c.sync_error, "")
-    + ","
-    + sa.cast(tables.resource_sync.c.updated_at, sa.String(32))
+#: Rank, state, error and time as one text: one column is read faster than four.
+_PACKED = sa.func.min(
+    RANK
+    + _constant(",")
+    + _SYNC.sync_state
+    + _constant(",")
+    + sa.func.coalesce(_SYNC.sync_error, _constant(""))
+    + _constant(",")
+    + sa.cast(_SYNC.updated_at, sa.String(32))
 )
 
 
@@ -163,7 +183,7 @@ def _shown(packed: str | None) -> dict[str, typing.Any]:
             "sync_error": None,
             "sync_updated_at": None,
         }
-    state, error, updated_at = packed.split(",")
+    _, state, error, updated_at = packed.split(",")
     return {
         "sync_state": state,
         "sync_error": fields.message(error or None),
@@ -182,11 +202,10 @@ def pending(resource: dict[str, typing.Any], since: datetime.datetime) -> None:
 
 def _filter(model: type[typing.Any]) -> collections.abc.Callable[..., typing.Any]:
     """Return the hook that applies ``?sync_state=`` to queries of a model."""
-    sync = tables.resource_sync.c
     # From the best source of a state to the last, as :func:`extend` looks for it.
-    sources = [sync.standard_attr_id == model.standard_attr_id]
+    sources = [_SYNC.standard_attr_id == model.standard_attr_id]
     if model is security_group_models.SecurityGroupRule:
-        sources.append(sa.and_(sync.resource_id == model.security_group_id, _GROUPS))
+        sources.append(_of_group(model))
 
     def apply(query: typing.Any, filters: typing.Mapping[str, typing.Any]) -> typing.Any:
         wanted = filters.get("sync_state")
@@ -194,11 +213,18 @@ def _filter(model: type[typing.Any]) -> collections.abc.Callable[..., typing.Any
             return query
         criterion: sa.ColumnElement[bool] = sa.literal(states.SyncState.UNMANAGED in wanted)
         for source in reversed(sources):
-            found = sa.exists().where(source, sync.sync_state.in_(wanted))
+            found = sa.or_(*(_shows(source, state) for state in wanted))
             criterion = found | (~sa.exists().where(source) & criterion)
         return query.filter(criterion)
 
     return apply
+
+
+def _shows(source: sa.ColumnElement[bool], state: states.SyncState) -> sa.ColumnElement[bool]:
+    """Ask whether ``state`` is the worst of the rows that ``source`` finds."""
+    found = sa.exists().where(source, _SYNC.sync_state == state)
+    worse = _ORDER[: _ORDER.index(state)]
+    return found & ~sa.exists().where(source, _SYNC.sync_state.in_(worse)) if worse else found
 
 
 #: Neutron keeps weak references to the hooks: these are the strong ones.

@@ -27,6 +27,7 @@ ATTRIBUTES: dict[str, fields.Attribute] = {
     "resource_type": fields.named(),
     "resource_id": fields.named(),
     "operation": fields.filtered(convert_to=fields.one_of(states.Operation)),
+    "lane": fields.named(),
     "workflow_state": fields.filtered(convert_to=fields.one_of(states.WorkflowState)),
     "blocked_by": fields.shown(),
     "waits_for": fields.shown(),
@@ -34,6 +35,7 @@ ATTRIBUTES: dict[str, fields.Attribute] = {
     "superseded_by": fields.shown(),
     "attempts": fields.shown(),
     "tasks": fields.shown(),
+    "drivers": fields.shown(),
     "next_attempt_at": fields.shown(),
     "created_at": fields.shown(is_sort_key=True),
     "started_at": fields.shown(is_sort_key=True),
@@ -110,8 +112,11 @@ class _Viewer:
         names: list[str] | None,
     ) -> None:
         self._rows, self._names = rows, names
+        ids = [row.id for row in rows]
         asked = rows and (not names or "tasks" in names)
-        self._tasks = _tasks_by_state(context, [row.id for row in rows]) if asked else {}
+        self._tasks = _tasks_by_state(context, ids) if asked else {}
+        asked = rows and (not names or "drivers" in names)
+        self._drivers = _drivers(context, ids) if asked else {}
         self._all = lists.sees_all(context, models.Workflow)
         self._project = context.project_id
         self._own = set() if self._all else self._own_resources(context)
@@ -132,6 +137,7 @@ class _Viewer:
             "resource_type": row.resource_type,
             "resource_id": row.resource_id,
             "operation": row.operation,
+            "lane": row.lane,
             "workflow_state": row.state,
             "blocked_by": blocked_by,
             "waits_for": waits_for,
@@ -139,6 +145,7 @@ class _Viewer:
             "superseded_by": row.superseded_by if self._sees(row.successor) else None,
             "attempts": row.attempts,
             "tasks": self._tasks.get(row.id, {}),
+            "drivers": self._drivers.get(row.id, []),
             "next_attempt_at": fields.time(row.not_before) if retrying else None,
             "created_at": fields.time(row.created_at),
             "started_at": fields.time(row.started_at),
@@ -200,3 +207,31 @@ def _tasks_by_state(context: typing.Any, ids: list[str]) -> dict[str, dict[str, 
     for workflow_id, state, number in context.session.execute(query):
         counted.setdefault(workflow_id, {})[state] = number
     return counted
+
+
+def _drivers(context: typing.Any, ids: list[str]) -> dict[str, list[dict[str, typing.Any]]]:
+    """Return whether each driver of each workflow has done its part: one statement for the page."""
+    table = tables.tasks.c
+    query = (
+        sa.select(table.workflow_id, table.driver, table.task_state, table.failure_code)
+        .where(table.workflow_id.in_(ids))
+        .order_by(table.workflow_id, table.position)
+    )
+    found: dict[str, list[dict[str, typing.Any]]] = {}
+    for workflow_id, driver, task_state, failure_code in context.session.execute(query):
+        found.setdefault(workflow_id, []).append(
+            {
+                "driver": driver,
+                "sync_state": _SYNC_OF_TASK.get(task_state, states.SyncState.PENDING).value,
+                "sync_error": fields.message(failure_code),
+            }
+        )
+    return found
+
+
+#: Of what has not ended the driver's part is PENDING.
+_SYNC_OF_TASK = {
+    states.TaskState.SUCCESS: states.SyncState.SYNCED,
+    states.TaskState.FAILED: states.SyncState.ERROR,
+    states.TaskState.SKIPPED: states.SyncState.UNMANAGED,
+}

@@ -40,7 +40,6 @@ from networking_workflow.capture import (
 )
 from networking_workflow.journal import clock, failpoints, fence, record
 from networking_workflow.model import errors
-from networking_workflow.model import keys as model_keys
 from networking_workflow.model import running as model_running
 
 LOG = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class UncapturedChange(errors.WorkflowError):
 class CaptureSettings:
     """How capture behaves."""
 
-    lane: str = model_keys.DEFAULT_LANE
+    lanes: tuple[workflows.Lane, ...] = ()  #: none: the default one
     bulk_raises: bool = False  #: raise on an uncaptured bulk statement instead of logging it
 
 
@@ -297,7 +296,7 @@ class Capture:
         connection = session.connection()
         # Before the workflows' keys: who waits here for another call holds none of them.
         current.posted = idempotency.write(connection, current.collected, origin.operation_id)
-        new = workflows.build(connection, current.collected, origin, self.settings.lane)
+        new = workflows.build(connection, current.collected, origin, self.settings.lanes)
         if new:
             current.recorded_at = clock.local()
             current.gens = record.record(connection, new, current.recorded_at)

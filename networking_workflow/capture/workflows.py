@@ -22,6 +22,14 @@ _OP = states.Operation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """A lane (``model.graph``) as capture knows it."""
+
+    name: str
+    kinds: frozenset[str] | None = None  #: resource types that its drivers know; None: every one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
     """Who asked for a transaction: the API call, or a driver inside a task."""
 
@@ -52,9 +60,9 @@ def build(
     connection: sa.Connection,
     collected: typing.Sequence[changes.Collected],
     origin: Origin,
-    lane: str = model_keys.DEFAULT_LANE,
+    lanes: typing.Sequence[Lane] = (),
 ) -> list[workflows.NewWorkflow]:
-    """Return one workflow a changed resource, in apply order.
+    """Return one workflow a changed resource and lane, in apply order.
 
     Reads what the flush does not tell (owners of descriptions, unchanged references of updated
     resources): a number of statements that does not depend on how many resources changed.
@@ -70,15 +78,16 @@ def build(
         if isinstance(entry, changes.Edge):
             edges[entry.resource_type, entry.resource_id].append(entry)
     return [
-        _workflow(
+        workflow
+        for note in ordered
+        for workflow in _workflows(
             note,
             current.get((note.resource_type, note.resource_id)),
             edges.get((note.resource_type, note.resource_id), []),
             further,
             origin,
-            lane,
+            _lanes_of(note.resource_type, lanes),
         )
-        for note in ordered
     ]
 
 
@@ -179,14 +188,20 @@ def _through(
     return found
 
 
-def _workflow(
+def _lanes_of(resource_type: str, lanes: typing.Sequence[Lane]) -> list[str]:
+    """Return the lanes whose drivers know the type; what none knows is for the default one."""
+    knowing = [lane.name for lane in lanes if lane.kinds is None or resource_type in lane.kinds]
+    return knowing or [model_keys.DEFAULT_LANE]
+
+
+def _workflows(
     note: changes.Note,
     current: references.Row | None,
     edges: typing.Sequence[changes.Edge],
     further: typing.Mapping[changes.Reference, set[changes.Reference]],
     origin: Origin,
-    lane: str,
-) -> workflows.NewWorkflow:
+    lanes: typing.Sequence[str],
+) -> list[workflows.NewWorkflow]:
     refers = set(note.references)
     allowed = keys.RULES[note.resource_type].references
     for name in note.references & further.keys():
@@ -196,20 +211,24 @@ def _workflow(
         refers.update(current.references)
         project_id = project_id or current.project_id
         standard_attr_id = standard_attr_id or current.standard_attr_id
-    return workflows.NewWorkflow(
-        id=str(uuid.uuid4()),
-        resource_type=note.resource_type,
-        resource_id=note.resource_id,
-        operation=note.operation,
-        keys=keys.keys_for(lane, note.resource_type, note.resource_id, _resolved(refers)),
-        project_id=origin.project_id or project_id or "",
-        operation_id=origin.operation_id,
-        request_id=origin.request_id,
-        initiator=origin.initiator,
-        lane=lane,
-        snapshot=_snapshot(note, edges),
-        standard_attr_id=None if note.operation is _OP.DELETE else standard_attr_id,
-    )
+    resolved, snapshot = _resolved(refers), _snapshot(note, edges)
+    return [
+        workflows.NewWorkflow(
+            id=str(uuid.uuid4()),
+            resource_type=note.resource_type,
+            resource_id=note.resource_id,
+            operation=note.operation,
+            keys=keys.keys_for(lane, note.resource_type, note.resource_id, resolved),
+            project_id=origin.project_id or project_id or "",
+            operation_id=origin.operation_id,
+            request_id=origin.request_id,
+            initiator=origin.initiator,
+            lane=lane,
+            snapshot=snapshot,
+            standard_attr_id=None if note.operation is _OP.DELETE else standard_attr_id,
+        )
+        for lane in lanes
+    ]
 
 
 def _resolved(refers: set[changes.Reference]) -> set[changes.Reference]:

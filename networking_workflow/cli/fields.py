@@ -27,6 +27,14 @@ class Counts(columns.FormattableColumn[Json | None]):
         return counts(self._value or {})
 
 
+class Drivers(columns.FormattableColumn[list[Json] | None]):
+    """How far each driver's backend follows."""
+
+    def human_readable(self) -> str:
+        """Return them in one line."""
+        return ", ".join(f"{one['driver']} {one['sync_state']}" for one in self._value or ())
+
+
 class Text(columns.FormattableColumn[str | None]):
     """A text, or nothing."""
 
@@ -37,6 +45,7 @@ class Text(columns.FormattableColumn[str | None]):
 
 #: How these fields are shown, wherever they are.
 _SHOWN: dict[str, type[columns.FormattableColumn[typing.Any]]] = {
+    "drivers": Drivers,
     "failure": Failure,
     "tasks": Counts,
     **dict.fromkeys(

@@ -10,7 +10,8 @@ from openstack import exceptions, resource
 #: Filters of lists, by collection; ``tests/functional/cli`` holds them to the API's.
 WORKFLOW_FILTERS = (
     *("id", "project_id", "operation_id", "request_id", "initiator", "resource_type"),
-    *("resource_id", "operation", "workflow_state", "driver", "task_state", "changed_since"),
+    *("resource_id", "operation", "lane", "workflow_state", "driver", "task_state"),
+    "changed_since",
 )
 TASK_FILTERS = (
     *("id", "workflow_id", "project_id", "resource_type", "resource_id", "name", "driver"),
@@ -20,6 +21,7 @@ TASK_FILTERS = (
 #: What lists can be sorted by.
 WORKFLOW_SORT_KEYS = (
     *("created_at", "started_at", "finished_at", "updated_at", "workflow_state", "operation"),
+    "lane",
     *("initiator", "resource_type", "resource_id", "project_id", "operation_id", "request_id"),
     "id",
 )
@@ -67,7 +69,9 @@ class Workflow(_Recorded):
     waits_for = resource.Body("waits_for")
     waiting_for = resource.Body("waiting_for")
     superseded_by = resource.Body("superseded_by")
+    lane = resource.Body("lane")
     tasks = resource.Body("tasks", type=dict)
+    drivers = resource.Body("drivers", type=list)
     next_attempt_at = resource.Body("next_attempt_at")
 
     def move(self, session: typing.Any, action: str) -> "Workflow":

@@ -32,6 +32,12 @@ FILTERS = (
     lists.Filter(
         option="--initiator", field="initiator", help="Who started it", states=states.Initiator
     ),
+    lists.Filter(
+        option="--lane",
+        metavar="<lane>",
+        field="lane",
+        help="For the drivers of this lane: default, or an independent driver's name",
+    ),
     lists.Filter(option="--driver", field="driver", help="With a task of this driver: ovn"),
     lists.Filter(
         option="--task-state",
@@ -56,7 +62,9 @@ SHOWN = lists.Shown(
         "Created At": "created_at",
     },
     long_columns={
+        "Lane": "lane",
         "Tasks": "tasks",
+        "Drivers": "drivers",
         "Attempts": "attempts",
         "Project": "project_id",
         "Initiator": "initiator",

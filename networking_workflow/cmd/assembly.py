@@ -13,7 +13,7 @@ from networking_workflow.conductor import loop
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.drivers import registry
 from networking_workflow.journal import engine as journal_engine
-from networking_workflow.journal import galera, journal, schema
+from networking_workflow.journal import galera, journal, lanes, schema
 from networking_workflow.model import errors
 from networking_workflow.plan import keys
 
@@ -58,6 +58,15 @@ def check_database(engine: sa.Engine) -> None:
         ) from error
 
 
+def settle_lanes(conf: cfg.ConfigOpts, engine: sa.Engine) -> None:
+    """Note which lane each driver is in, from now on.
+
+    :raises ConfigurationError: if the configured graph is none, or cannot be taken up now.
+    """
+    drivers = [name for name in conf.ml2.mechanism_drivers if name]
+    lanes.settle(engine, conf_workflow.driver_graph(conf, drivers).placed)
+
+
 def read_causally(conf: cfg.ConfigOpts, engine: sa.Engine) -> None:
     """Let Neutron's own reads in this process wait for what other Galera nodes have committed.
 
@@ -83,6 +92,7 @@ def conductor(plugin: typing.Any, conf: cfg.ConfigOpts, engine: sa.Engine) -> lo
         drivers,
         conf_workflow.conductor_settings(conf),
         keys.keys_for,
+        conf_workflow.driver_graph(conf, [driver.name for driver in drivers]),
     )
 
 

@@ -29,6 +29,7 @@ from networking_workflow.drivers import protocol
 from networking_workflow.journal import engine as journal_engine
 from networking_workflow.journal import failpoints
 from networking_workflow.journal import journal as journals
+from networking_workflow.model import graph as graphs
 
 LOG = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Conductor:
     """Claims workflows and runs them, several at a time.
 
     :param journal: on an engine of the conductor's own; Neutron's rows are in the same database.
+    :param graph: of the drivers; None: one lane, in the order given.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Conductor:
         drivers: typing.Sequence[protocol.Driver],
         config: settings.ConductorSettings,
         key_function: fanout.KeyFunction,
+        graph: graphs.DriverGraph | None = None,
     ) -> None:
         self._journal, self._settings = journal, config
         self._stopping, handing_back = threading.Event(), threading.Event()
@@ -60,6 +63,7 @@ class Conductor:
             journal=journal,
             reads=journal_engine.polling(journal.engine),
             drivers=tuple(drivers),
+            graph=graph or graphs.single(driver.name for driver in drivers),
             breakers=self._breakers,
             settings=config,
             key_function=key_function,

@@ -23,6 +23,7 @@ from networking_workflow.engine import null
 from networking_workflow.journal import failpoints, references
 from networking_workflow.journal import journal as journals
 from networking_workflow.model import errors, keys, running, states, tasks, workflows
+from networking_workflow.model import graph as graphs
 from networking_workflow.plan import flows
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Tools:
     journal: journals.Journal
     reads: sa.Engine  #: for Neutron's rows
     drivers: typing.Sequence[protocol.Driver]
+    graph: graphs.DriverGraph
     breakers: breaker.Breakers
     settings: settings.ConductorSettings
     key_function: fanout.KeyFunction
@@ -134,9 +136,13 @@ class Run:
             return references.today(connection, self.claim.resource_type, self.claim.resource_id)
 
     def _drivers(self) -> list[protocol.Driver]:
-        """Return who is called; the operation may have become a delete since the claim."""
+        """Return who is called; the operation may have become a delete since the claim.
+
+        :raises TransientFailure: if the workflow's lane is not one of this conductor's.
+        """
         claim = self.claim
-        return flows.drivers_for(self._tools.drivers, claim.resource_type, claim.operation)
+        mine = flows.drivers_in(claim.lane, self._tools.graph, self._tools.drivers)
+        return flows.drivers_for(mine, claim.resource_type, claim.operation)
 
     # -- call ------------------------------------------------------------------------------------
 
@@ -153,7 +159,7 @@ class Run:
             return
         self._running = todo[0]
         log = flows.StepLog(self._record_step, claim, todo[0])
-        flow = flows.build(claim, todo, log, self)
+        flow = flows.build(claim, todo, log, self, self._tools.graph.after)
         book = models.LogBook(claim.id)
         try:
             engines.load(flow, engine="serial", backend=_NOTHING_KEPT, book=book).run()

@@ -11,7 +11,7 @@ import typing
 from oslo_config import cfg
 
 from networking_workflow.conductor import settings
-from networking_workflow.model import errors, retry
+from networking_workflow.model import errors, graph, retry
 from networking_workflow.model.status import StatusMode
 
 GROUP = "workflow"
@@ -38,6 +38,17 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         help="Threads per conductor that run workflows. A thread spends most of its time in "
         "Neutron's own Python code, so 2 to 4 fill a processor core; for more, start more "
         "conductors. Each thread may use one database connection more.",
+    ),
+    cfg.ListOpt(
+        "driver_graph",
+        default=[],
+        help="How the mechanism drivers depend on each other: a comma-separated list of "
+        "'<driver> after <driver> [<driver> ...]' and '<driver> independent'. By default all are "
+        "called one after the other, in the order of [ml2] mechanism_drivers, for each change. One "
+        "that is 'after' others is called only when they have done their part. One that is "
+        "'independent' has workflows and an order of its own: a backend that is away holds up "
+        "nothing in the others. The same in every process of a cloud; a change of it is refused "
+        "while workflows that it concerns are unfinished.",
     ),
     cfg.FloatOpt(
         "lease_s",
@@ -254,6 +265,14 @@ def allowed(option: cfg.Opt) -> str:
         unit = " of seconds" if option.name.endswith("_s") else ""
         return f"{kind}{unit} from {option.type.min:g} to {option.type.max:g}"
     return kind
+
+
+def driver_graph(conf: cfg.ConfigOpts, drivers: typing.Sequence[str]) -> graph.DriverGraph:
+    """Return the graph of these drivers, given in their order.
+
+    :raises ConfigurationError: if it is not one.
+    """
+    return graph.parse(conf[GROUP].driver_graph, drivers)
 
 
 def conductor_settings(conf: cfg.ConfigOpts) -> settings.ConductorSettings:

@@ -7,6 +7,7 @@ import dataclasses
 import typing
 
 from networking_workflow.drivers import ml2, protocol
+from networking_workflow.model import states
 
 #: The mechanism driver that is not called through ML2's hooks: its own driver compares, writes what
 #: differs and reads back.
@@ -31,6 +32,24 @@ def build(plugin: typing.Any, settings: DriverSettings) -> list[protocol.Driver]
         _build(extension.name, extension.obj, plugin, settings)
         for extension in plugin.mechanism_manager.ordered_mech_drivers
     ]
+
+
+def known_kinds(plugin: typing.Any) -> dict[str, frozenset[str] | None]:
+    """Return which resource types each mechanism driver has hooks for; None: it knows every one."""
+    return {
+        extension.name: None
+        if extension.name == OVN
+        else _hooked(ml2.Ml2Driver(extension.name, extension.obj, plugin))
+        for extension in plugin.mechanism_manager.ordered_mech_drivers
+    }
+
+
+def _hooked(driver: ml2.Ml2Driver) -> frozenset[str]:
+    return frozenset(
+        kind
+        for kind in ml2.RESOURCE_TYPES
+        if any(driver.handles(kind, operation) for operation in states.Operation)
+    )
 
 
 def _build(

@@ -12,7 +12,6 @@ import datetime
 import sqlalchemy as sa
 
 from networking_workflow.journal import clock, sources, tables
-from networking_workflow.model import keys
 from networking_workflow.model.states import TERMINAL, ConductorState, SyncState, WorkflowState
 
 _C = tables.conductors.c
@@ -47,14 +46,14 @@ _ALIVE = (
 )
 
 #: Those whose workflow has FAILED are counted by that.
-_APART = (
-    sa.select(sa.func.count())
-    .select_from(tables.resource_sync)
+_APART = sa.select(sa.func.count()).select_from(
+    sa.select(_S.resource_type, _S.resource_id)
+    .distinct()
     .where(
-        _S.lane == keys.DEFAULT_LANE,
         _S.sync_state.in_((SyncState.ERROR, SyncState.DRIFTED)),
         ~sa.exists().where(_W.id == _S.workflow_id, _W.state == WorkflowState.FAILED),
     )
+    .subquery()
 )
 
 _MADE = (

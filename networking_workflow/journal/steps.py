@@ -91,6 +91,8 @@ _APPLIED = sa.select(_A.driver, _A.body).where(
 _FORGET = sa.delete(tables.applied).where(
     _A.resource_type == sa.bindparam("resource_type"),
     _A.resource_id == sa.bindparam("resource_id"),
+    # Not what drivers of other lanes returned: they have their own delete to come.
+    _A.driver.in_(sa.select(_T.driver).where(_T.workflow_id == sa.bindparam("workflow"))),
 )
 
 
@@ -272,6 +274,10 @@ def _new_body(new: typing.Any) -> dict[str, sa.ColumnElement[typing.Any]]:
 
 
 def forget_applied(connection: sa.Connection, claim: workflows.Claim) -> None:
-    """Drop what drivers returned: the resource is gone."""
-    parameters = {"resource_type": claim.resource_type, "resource_id": claim.resource_id}
+    """Drop what the workflow's drivers returned: the resource is gone."""
+    parameters = {
+        "resource_type": claim.resource_type,
+        "resource_id": claim.resource_id,
+        "workflow": claim.id,
+    }
     connection.execute(_FORGET, parameters)

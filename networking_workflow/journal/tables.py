@@ -228,6 +228,15 @@ applied = sa.Table(
     **OPTIONS,
 )
 
+#: The lane of each driver (``lanes``).
+lanes = sa.Table(
+    "workflow_lanes",
+    metadata,
+    sa.Column("driver", types.ascii_text(64), primary_key=True),
+    sa.Column("lane", types.ascii_text(32), nullable=False),
+    **OPTIONS,
+)
+
 conductors = sa.Table(
     "workflow_conductors",
     metadata,

@@ -14,7 +14,8 @@ from taskflow import task
 from taskflow.patterns import linear_flow
 
 from networking_workflow.drivers import protocol
-from networking_workflow.model import errors, states, tasks, workflows
+from networking_workflow.model import errors, keys, states, tasks, workflows
+from networking_workflow.model import graph as graphs
 
 
 def drivers_for(
@@ -25,9 +26,36 @@ def drivers_for(
     ML2 calls its mechanism drivers in the same two orders.
     """
     called = [driver for driver in drivers if driver.handles(resource_type, operation)]
-    if resource_type == "port" and operation is states.Operation.DELETE:
+    if _is_backwards(resource_type, operation):
         called.reverse()
     return called
+
+
+def _is_backwards(resource_type: str, operation: states.Operation) -> bool:
+    return resource_type == "port" and operation is states.Operation.DELETE
+
+
+def drivers_in(
+    lane: str, graph: graphs.DriverGraph, drivers: typing.Iterable[protocol.Driver]
+) -> list[protocol.Driver]:
+    """Return the drivers of a lane, in its order.
+
+    One that no mechanism driver's name stands for is the default lane's, before the others.
+
+    :raises TransientFailure: if the graph has no such lane: the workflow was recorded by a process
+        that is configured otherwise.
+    """
+    try:
+        order = graph.drivers_in(lane)
+    except KeyError as error:
+        raise errors.TransientFailure(
+            f"The conductor's [workflow] driver_graph has no lane {lane}. Give every process of "
+            "the cloud the same one."
+        ) from error
+    placed = graph.placed
+    places = {name: place for place, name in enumerate(order)}
+    mine = [one for one in drivers if placed.get(one.name, keys.DEFAULT_LANE) == lane]
+    return sorted(mine, key=lambda one: places.get(one.name, -1))
 
 
 def planned(drivers: typing.Iterable[protocol.Driver]) -> list[tasks.PlannedTask]:
@@ -86,6 +114,7 @@ class StepLog:
         self._record, self._claim = record, claim
         self.running_id = running.id  #: the task that the journal says is RUNNING
         self.outcomes: list[Outcome] = []
+        self._left_out: set[str] = set()
         self.unwritten: Outcome | None = None  #: the one that the journal has not been told of
 
     def enter(self, started: tasks.StartedTask) -> None:
@@ -102,6 +131,17 @@ class StepLog:
         """Keep how the running task ended; written with whatever is written next."""
         self.outcomes.append(outcome)
         self.unwritten = outcome
+
+    def leave_out(self, started: tasks.StartedTask) -> None:
+        """Note that a task is not to be called in this run."""
+        self._left_out.add(started.driver)
+
+    def succeeded(self, drivers: frozenset[str]) -> bool:
+        """Return whether none of these has been called in this run in vain, or left out of it."""
+        failed = {
+            one.task.driver for one in self.outcomes if one.state is not states.TaskState.SUCCESS
+        }
+        return not drivers & (failed | self._left_out)
 
     def flush(self) -> None:
         """Write the last outcome by itself.
@@ -138,12 +178,22 @@ class DriverTask(task.Task):
     So one driver's failure neither hides another's nor makes TaskFlow undo it.
     """
 
-    def __init__(self, started: tasks.StartedTask, log: StepLog, caller: Caller) -> None:
+    def __init__(
+        self,
+        started: tasks.StartedTask,
+        log: StepLog,
+        caller: Caller,
+        after: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(name=started.name)
         self._started, self._log, self._caller = started, log, caller
+        self._after = after  #: drivers without whose success this one is not called
 
     def execute(self) -> str:
         """Journal, call, keep the outcome; return the task's state."""
+        if not self._log.succeeded(self._after):
+            self._log.leave_out(self._started)
+            return str(states.TaskState.PENDING)
         self._caller.check()
         self._log.enter(self._started)
         outcome = self._caller.call(self._started)
@@ -156,8 +206,18 @@ def build(
     started: typing.Iterable[tasks.StartedTask],
     log: StepLog,
     caller: Caller,
+    after: typing.Mapping[str, frozenset[str]] | None = None,
 ) -> linear_flow.Flow:
-    """Return the flow of one run of one workflow; it is for the calling thread alone."""
+    """Return the flow of one run of one workflow; it is for the calling thread alone.
+
+    :param after: of the driver graph; turned round where the drivers are called backwards.
+    """
+    edges = after or {}
+    if _is_backwards(claim.resource_type, claim.operation):
+        edges = graphs.turned(edges)
     flow = linear_flow.Flow(f"{claim.operation} {claim.resource_type} {claim.resource_id}")
-    flow.add(*(DriverTask(one, log, caller) for one in started))
+    flow.add(*(DriverTask(one, log, caller, edges.get(one.driver, _NONE)) for one in started))
     return flow
+
+
+_NONE: frozenset[str] = frozenset()

@@ -34,11 +34,12 @@ ENTITY = "FABRIC"
 class FabricMechanismDriver(api.MechanismDriver):
     """Keeps networks, subnets and ports of one fabric like those of Neutron."""
 
+    group = options.GROUP  #: of its options
     connectivity = portbindings.CONNECTIVITY_L2  # ports without an address are bound, too
 
     def initialize(self) -> None:
-        cfg.CONF.register_opts(options.OPTIONS, options.GROUP)
-        group = cfg.CONF.fabric
+        cfg.CONF.register_opts(options.OPTIONS, self.group)
+        group = cfg.CONF[self.group]
         self._vif_type = group.vif_type
         self._client = client.FabricClient(group.url, timeout_s=group.timeout_s)
 

@@ -25,8 +25,10 @@ _COMMANDS = (
 
 
 def test_a_network_service_without_workflows_is_told_as_that(
-    database: pool.Database, forks: openstack.Forks
+    database: pool.Database, forks: openstack.Forks, admin: openstack.OpenStack
 ) -> None:
+    network = admin.json("network", "create", "plain")["id"]
+    port = admin.json("port", "create", "--network", network, "plain")["id"]
     operator = neutron.Identity(user="operator", project="0" * 32, roles="admin,member,reader")
     with contextlib.ExitStack() as stack:
         url = world.serve(stack, database, core_plugin="ml2", identity=operator)
@@ -37,6 +39,9 @@ def test_a_network_service_without_workflows_is_told_as_that(
             assert ended.status == 1, command
             assert "This network service keeps no workflows" in said, command
             assert "Traceback" not in said
+        shown = stock.json("port", "show", port)
+        assert shown["id"] == port
+        assert "sync_state" not in shown
 
 
 @pytest.mark.parametrize("command", [("workflow", "list"), ("workflow", "wait", "some")])

@@ -86,6 +86,13 @@ def test_one_resource_is_told_of_by_id_or_name(
 def test_stock_commands_show_the_state_of_what_they_show(
     url: str, tenant: openstack.OpenStack, seeded: seed.Seed
 ) -> None:
-    _, ids = _project(url, seeded, tenant)
+    project, ids = _project(url, seeded, tenant)
     shown = tenant.json("network", "show", ids["odd"])
     assert (shown["sync_state"], shown["sync_error"]) == ("ERROR", _REFUSED)
+    port = project.make("ports", network_id=ids["odd"], name="eth0")["id"]
+    seeded.fail(project.workflow(port))
+    shown = tenant.json("port", "show", "eth0")
+    assert (shown["id"], shown["sync_state"], shown["sync_error"]) == (port, "ERROR", _REFUSED)
+    assert list(shown) == sorted(shown)
+    columns = tenant("port", "show", port, "-c", "sync_state", "-f", "value")
+    assert columns.out.split() == ["ERROR"]

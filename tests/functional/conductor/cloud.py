@@ -78,7 +78,19 @@ class Cloud:
                 **how,
             )
 
-    def delete(self, workflow: str) -> str:
+    def again(self, workflow: str, **how: typing.Any) -> str:
+        """Record what a workflow is for once more, for another lane for example."""
+        row = self.row(workflow)
+        with self.engine.begin() as connection:
+            return self.note(
+                connection,
+                row.resource_type,
+                row.resource_id,
+                operation=states.Operation(row.operation),
+                **how,
+            )
+
+    def delete(self, workflow: str, **how: typing.Any) -> str:
         """Delete the resource of a workflow."""
         row = self.row(workflow)
         table = _NEUTRON[f"{row.resource_type}s"]
@@ -91,6 +103,7 @@ class Cloud:
                 row.resource_id,
                 operation=states.Operation.DELETE,
                 found=found[row.resource_id],
+                **how,
             )
 
     def add_network(self, connection: sa.Connection) -> str:
@@ -117,6 +130,7 @@ class Cloud:
         project_id: str = "p",
         operation_id: str = "req-call",
         found: references.Row | None = None,
+        lane: str = "default",
     ) -> str:
         """Record a workflow with the keys of today's references, or of ``found``."""
         found = found or references.read(connection, resource_type, [resource_id])[resource_id]
@@ -125,9 +139,10 @@ class Cloud:
             resource_type=resource_type,
             resource_id=resource_id,
             operation=operation,
-            keys=keys.keys_for("default", resource_type, resource_id, found.references),
+            keys=keys.keys_for(lane, resource_type, resource_id, found.references),
             project_id=project_id,
             operation_id=operation_id,
+            lane=lane,
             snapshot={"version": 1, "original": None, "deleted": {"id": resource_id}, "edge": {}},
             standard_attr_id=found.standard_attr_id,
         )

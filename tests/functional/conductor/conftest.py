@@ -12,6 +12,7 @@ from lab.databases import pool
 from networking_workflow.conductor import loop, settings
 from networking_workflow.drivers import protocol
 from networking_workflow.journal import journal
+from networking_workflow.model import graph as graphs
 from networking_workflow.model import retry
 from networking_workflow.plan import keys
 from tests.functional.conductor.cloud import Cloud, create_tables
@@ -46,6 +47,7 @@ def start(cloud: Cloud) -> collections.abc.Iterator[StartConductor]:
     def start(
         *drivers: protocol.Driver,
         on: journal.Journal | None = None,
+        graph: graphs.DriverGraph | None = None,
         **config: typing.Any,
     ) -> loop.Conductor:
         conductor = loop.Conductor(
@@ -53,6 +55,7 @@ def start(cloud: Cloud) -> collections.abc.Iterator[StartConductor]:
             drivers,
             settings.ConductorSettings(**{**QUICK, **config}),
             keys.keys_for,
+            graph,
         )
         conductor.start()
         started.append(conductor)
