@@ -93,7 +93,6 @@ def _assemble(stop: threading.Event) -> loop.Conductor | None:
     """
     engine = assembly.database(cfg.CONF, cfg.CONF.workflow.workers)
     assembly.check_database(engine)
-    assembly.settle_lanes(cfg.CONF, engine)
     assembly.read_causally(cfg.CONF, engine)
     plugin = _load_plugin()
     # After the plugin, since what it loads may install handlers of its own.

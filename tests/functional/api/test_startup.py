@@ -134,6 +134,19 @@ def test_a_bad_option(tmp_path: pathlib.Path, option: str, value: str, text: str
     assert_refused(ended, f"[workflow] {option} = {value}: {text}")
 
 
+def test_a_graph_of_drivers_that_is_none(tmp_path: pathlib.Path) -> None:
+    url = f"sqlite:///{tmp_path}/journal.sqlite"
+    engine = sa.create_engine(url)
+    schema.create_all(engine)
+    engine.dispose()
+    graph = {"driver_graph": "fabric after ovn"}
+    ended = boot(url, mechanism_drivers=("fabric",), workflow=graph)
+    assert_refused(
+        ended,
+        "[workflow] driver_graph: fabric after ovn: ovn is not among the mechanism drivers, fabric.",
+    )
+
+
 def accepts(address: tuple[str, int]) -> bool:
     try:
         socket.create_connection(address).close()
