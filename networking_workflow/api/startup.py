@@ -12,6 +12,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from networking_workflow.cmd import assembly
+from networking_workflow.conf import drivers as conf_drivers
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.journal import schema
 from networking_workflow.model import errors
@@ -29,6 +30,7 @@ def check(conf: cfg.ConfigOpts) -> None:
     conf_workflow.register_opts(conf)
     conf_workflow.conductor_settings(conf)
     _check_drivers(conf.ml2.mechanism_drivers)
+    conf_drivers.limits(conf, conf.ml2.mechanism_drivers)
     try:
         with db_api.get_reader_session() as session, session.begin():
             schema.check(session.connection())

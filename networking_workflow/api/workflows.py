@@ -13,7 +13,7 @@ from neutron_lib.db import utils as db_utils
 
 from networking_workflow.api import fields, lists, models
 from networking_workflow.journal import tables
-from networking_workflow.model import states
+from networking_workflow.model import failures, states
 
 COLLECTION = "workflows"
 MEMBER = "workflow"
@@ -164,6 +164,8 @@ class _Viewer:
             return row.blocked_by, None, f"waits for workflow {row.blocked_by} of {about}"
         if row.state == states.WorkflowState.RETRYING and row.waits_for:
             about = row.waits_for.replace(":", " ", 1)
+            if row.failure_code == failures.FailureCode.BACKEND_BUSY:
+                return None, row.waits_for, f"waits for its turn at {about}"
             return None, row.waits_for, f"waits until the backend of {about} can be reached"
         if row.state == states.WorkflowState.HELD and row.waits_for:
             if not (self._all or row.waits_for in self._own):

@@ -3,6 +3,7 @@
 
 """Puts a conductor together from the configuration and the loaded core plugin."""
 
+import dataclasses
 import typing
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from oslo_config import cfg
 from oslo_db import options as db_options
 
 from networking_workflow.conductor import loop
+from networking_workflow.conf import drivers as conf_drivers
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.drivers import registry
 from networking_workflow.journal import engine as journal_engine
@@ -87,10 +89,11 @@ def conductor(plugin: typing.Any, conf: cfg.ConfigOpts, engine: sa.Engine) -> lo
     drivers = registry.build(
         plugin, registry.DriverSettings(ovsdb_timeout_s=conf[conf_workflow.GROUP].ovsdb_timeout_s)
     )
+    limits = conf_drivers.limits(conf, [driver.name for driver in drivers])
     return loop.Conductor(
         journal.Journal(engine),
         drivers,
-        conf_workflow.conductor_settings(conf),
+        dataclasses.replace(conf_workflow.conductor_settings(conf), drivers=limits),
         keys.keys_for,
         conf_workflow.driver_graph(conf, [driver.name for driver in drivers]),
     )

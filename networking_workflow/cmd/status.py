@@ -29,6 +29,7 @@ from oslo_upgradecheck import upgradecheck
 from networking_workflow.capture import refusals
 from networking_workflow.cmd import assembly
 from networking_workflow.cmd.readiness import Answer, Direction, Facts, answers
+from networking_workflow.conf import drivers as conf_drivers
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.drivers.ovn import modes as ovn_modes
 from networking_workflow.journal import clock, readiness, schema
@@ -138,6 +139,7 @@ def _check_providers() -> None:
 
 def _check_options() -> None:
     conf_workflow.check(cfg.CONF)
+    conf_drivers.limits(cfg.CONF, cfg.CONF.ml2.mechanism_drivers)
     if "ovn" in cfg.CONF.ml2.mechanism_drivers:
         ovn_modes.check()
 

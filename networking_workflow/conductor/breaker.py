@@ -5,11 +5,14 @@
 
 The first call that finds it unreachable opens the driver's breaker. While it is open the driver is
 not called: its workflows are set RETRYING with that reason, spend no attempt, and wait for the
-driver. One thread probes; when the backend answers, it wakes them.
+driver. One thread probes; when the backend answers, it wakes them. Those for which there is no room
+beside the calls that are being made (``conductor.calls``) wait likewise, and each call that ends
+wakes as many as there is room for.
 """
 
 import logging
 import threading
+import types
 import typing
 
 from networking_workflow.conductor import guard, settings
@@ -35,6 +38,18 @@ def waits_for(driver: str) -> str:
     return f"{_PREFIX}{driver}"
 
 
+#: Returns how many more calls may be made now; None: as many as come.
+Room = typing.Callable[[], int | None]
+
+
+def _no_limit() -> int | None:
+    """Return that as many calls may be made as come."""
+    return None
+
+
+_NO_ROOMS: typing.Mapping[str, Room] = types.MappingProxyType({})
+
+
 class Waiting(typing.Protocol):
     """The part of the journal that knows who waits for a driver."""
 
@@ -46,6 +61,7 @@ class Breaker:
     """Of one driver in one conductor.
 
     :param woken: called after each batch of workflows that became READY.
+    :param room: returns how many more calls of the driver may be made now; None: as many as come.
     """
 
     def __init__(
@@ -54,8 +70,12 @@ class Breaker:
         journal: Waiting,
         config: settings.ConductorSettings,
         woken: typing.Callable[[], None],
+        room: Room = _no_limit,
     ) -> None:
         self._driver, self._journal, self._config, self._woken = driver, journal, config, woken
+        self._room = room
+        self._asleep = 0  #: counts what makes it likely that workflows wait for the driver
+        self._served = 0  #: what it was when last all of them had been woken
         self._lock = threading.Lock()
         self._error: errors.BackendUnreachable | None = None
         self._prober: threading.Thread | None = None
@@ -120,14 +140,23 @@ class Breaker:
         Finds what a conductor left behind that died during an outage.
         """
         with self._lock:
+            self._asleep += 1
             self._probe_in_background(first_s=0.0)
 
     def settled(self) -> None:
         """Note that a workflow was just set to wait for the driver.
 
-        If the breaker closed between the decision and the commit, nobody else would wake it.
+        If the breaker closed between the decision and the commit, or the call ended for which there
+        was no room, nobody else would wake it.
         """
+        with self._lock:
+            self._asleep += 1
         if self._error is None:
+            self._wake()
+
+    def call_ended(self) -> None:
+        """Wake as many as there is room for now, if any wait for the driver."""
+        if self._error is None and self._asleep > self._served:
             self._wake()
 
     def stop(self) -> None:
@@ -161,13 +190,22 @@ class Breaker:
         self._wake()
 
     def _wake(self) -> None:
-        """Wake all in batches; a breaker that opens again keeps the rest asleep."""
+        """Wake all in batches; a breaker that opens again keeps the rest asleep.
+
+        Where there is room for a few only, wake those; each call that ends wakes the next.
+        """
         try:
             while self._error is None and not self._stopping.is_set():
-                count = self._journal.wake_driver(self._driver.name, limit=_BATCH)
+                room, asleep = self._room(), self._asleep
+                if room == 0:
+                    return
+                limit = _BATCH if room is None else min(_BATCH, room)
+                count = self._journal.wake_driver(self._driver.name, limit=limit)
                 if count:
                     self._woken()
-                if count < _BATCH:
+                if count < limit:
+                    self._served = max(self._served, asleep)
+                if count < limit or room is not None:
                     return
         except guard.DATABASE_AWAY as error:
             LOG.warning(
@@ -186,8 +224,12 @@ class Breakers:
         journal: Waiting,
         config: settings.ConductorSettings,
         woken: typing.Callable[[], None],
+        rooms: typing.Mapping[str, Room] = _NO_ROOMS,
     ) -> None:
-        self._breakers = {one.name: Breaker(one, journal, config, woken) for one in drivers}
+        self._breakers = {
+            one.name: Breaker(one, journal, config, woken, rooms.get(one.name, _no_limit))
+            for one in drivers
+        }
 
     def __getitem__(self, driver: str) -> Breaker:
         return self._breakers[driver]

@@ -14,6 +14,7 @@ import typing
 
 from networking_workflow.conductor import (
     breaker,
+    calls,
     chores,
     fanout,
     guard,
@@ -58,20 +59,25 @@ class Conductor:
         self._signal = work.WorkSignal(config.workers)
         self._keeper = lease.LeaseKeeper(journal, config, os.getpid())
         self._desk = workers.Desk()
-        self._breakers = breaker.Breakers(drivers, journal, config, self._signal.offer_some)
+        self._clock = calls.Clock()
+        of_drivers = {driver.name: self._calls_of(driver.name) for driver in drivers}
+        rooms = {name: one.room for name, one in of_drivers.items()}
+        self._breakers = breaker.Breakers(drivers, journal, config, self._signal.offer_some, rooms)
+        self._crew = workers.Crew(config.workers, self._worker)
         self._tools = runs.Tools(
             journal=journal,
             reads=journal_engine.polling(journal.engine),
             drivers=tuple(drivers),
             graph=graph or graphs.single(driver.name for driver in drivers),
             breakers=self._breakers,
+            calls=of_drivers,
+            replace_worker=self._crew.add,
             settings=config,
             key_function=key_function,
             hint=self.hint,
             handing_back=handing_back,
         )
         self._threads: list[poll.Poller | chores.Chores] = []
-        self._workers: list[workers.Worker] = []
         self._listener: wakeup.Listener | None = None
         self._sender: wakeup.Sender | None = None
 
@@ -117,7 +123,6 @@ class Conductor:
         if config.wakeup_dir is not None:
             self._sender = wakeup.Sender(config.wakeup_dir, skip=self._listener.path)
         self._keeper.start()
-        self._workers = [self._worker(number) for number in range(config.workers)]
         self._threads = [
             poll.Poller(
                 self._journal,
@@ -136,7 +141,10 @@ class Conductor:
                 stopping=self._stopping,
             ),
         ]
-        for thread in (*self._workers, *self._threads):
+        self._crew.start()
+        if any(limits.timeout_s for limits in config.drivers.values()):
+            self._clock.start()
+        for thread in self._threads:
             thread.start()
 
     def hint(self, workflow_ids: typing.Sequence[str]) -> None:
@@ -160,10 +168,12 @@ class Conductor:
         self._keeper.close()
         if self._listener is not None:
             self._listener.nudge()
-        drained = self._join(self._workers, self._settings.drain_s)
+        at_work = self._crew.close()
+        drained = self._join(at_work, self._settings.drain_s)
         self._handing_back.set()
         failpoints.failpoint("conductor.handing_back")
-        drained = drained or self._join(self._workers, self._settings.hand_back_s)
+        drained = drained or self._join(at_work, self._settings.hand_back_s)
+        self._clock.stop()
         self._breakers.stop()
         self._keeper.stop(_END_S)
         self._join(self._threads, _END_S)
@@ -185,6 +195,11 @@ class Conductor:
             LOG.warning(
                 "Conductor %s could not sign off, its lease ends by itself: %s", owner, error
             )
+
+    def _calls_of(self, driver: str) -> calls.DriverCalls:
+        """Return the calls of a driver: late ones may be as many as there are workers."""
+        limits = self._settings.limits_of(driver)
+        return calls.DriverCalls(driver, limits, self._clock, most_late=self._settings.workers)
 
     def _worker(self, number: int) -> workers.Worker:
         return workers.Worker(

@@ -7,7 +7,7 @@ import dataclasses
 import enum
 import typing
 
-from networking_workflow.model import errors, states
+from networking_workflow.model import errors, retry, states
 from networking_workflow.plan import flows
 
 
@@ -19,7 +19,7 @@ class Verdict(enum.Enum):
     """
 
     SUCCEED = enum.auto()
-    WAIT_FOR_DRIVER = enum.auto()  #: a backend cannot be reached; spends no attempt
+    WAIT_FOR_DRIVER = enum.auto()  #: it cannot be called now, whatever it is for; no attempt spent
     HOLD = enum.auto()  #: a reference is not in the backend; gives its keys back
     RETRY = enum.auto()  #: later, while attempts are left
     FAIL = enum.auto()
@@ -40,7 +40,7 @@ def verdict_on(error: errors.DriverError, *, left: int) -> Verdict:
     It falls below 0 only where the journal refused to hold, attempt after attempt: what the backend
     lacks is in sync by the journal, so nothing will bring it.
     """
-    if isinstance(error, errors.BackendUnreachable):
+    if isinstance(error, errors.BackendUnreachable | errors.DriverOccupied):
         return Verdict.WAIT_FOR_DRIVER
     if isinstance(error, errors.MissingReference):
         return Verdict.FAIL if left < 0 else Verdict.HOLD
@@ -58,16 +58,29 @@ def state_after(error: errors.DriverError | None, *, left: int) -> states.TaskSt
     return states.TaskState.RETRYING
 
 
-def decide(outcomes: typing.Iterable[flows.Outcome], *, left: int) -> Decision:
-    """Return how the run ends."""
-    decisions = [
-        Decision(verdict=verdict_on(one.error, left=left), error=one.error, driver=one.task.driver)
-        for one in outcomes
-        if one.error is not None
-    ]
+def decide(
+    outcomes: typing.Iterable[flows.Outcome],
+    *,
+    spent: int,
+    policy_of: typing.Callable[[str], retry.RetryPolicy],
+) -> Decision:
+    """Return how the run ends.
+
+    Where several drivers want to be tried again, the one with the longest delay decides.
+
+    :param spent: attempts of the workflow, this one included.
+    :param policy_of: driver -> how often and when it is tried again.
+    """
     order = list(Verdict)
-    return min(
-        decisions,
-        key=lambda decision: order.index(decision.verdict),
-        default=Decision(verdict=Verdict.SUCCEED),
-    )
+    best: tuple[tuple[int, float], Decision] | None = None
+    for one in outcomes:
+        if one.error is None:
+            continue
+        policy = policy_of(one.task.driver)
+        verdict = verdict_on(one.error, left=policy.attempts - spent)
+        decision = Decision(verdict=verdict, error=one.error, driver=one.task.driver)
+        delay_s = policy.longest_s(spent) if verdict is Verdict.RETRY else 0.0
+        rank = (order.index(verdict), -delay_s)
+        if best is None or rank < best[0]:
+            best = rank, decision
+    return best[1] if best else Decision(verdict=Verdict.SUCCEED)

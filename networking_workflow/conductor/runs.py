@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from taskflow import engines
 from taskflow.persistence import models
 
-from networking_workflow.conductor import breaker, fanout, guard, lease, outcomes, settings
+from networking_workflow.conductor import breaker, calls, fanout, guard, lease, outcomes, settings
 from networking_workflow.drivers import protocol
 from networking_workflow.engine import null
 from networking_workflow.journal import failpoints, references
 from networking_workflow.journal import journal as journals
-from networking_workflow.model import errors, keys, running, states, tasks, workflows
+from networking_workflow.model import errors, keys, retry, running, states, tasks, workflows
 from networking_workflow.model import graph as graphs
 from networking_workflow.plan import flows
 
@@ -53,6 +53,8 @@ class Tools:
     drivers: typing.Sequence[protocol.Driver]
     graph: graphs.DriverGraph
     breakers: breaker.Breakers
+    calls: typing.Mapping[str, calls.DriverCalls]  #: by driver
+    replace_worker: typing.Callable[[], None]  #: the calling one's thread is not to be relied on
     settings: settings.ConductorSettings
     key_function: fanout.KeyFunction
     hint: typing.Callable[[typing.Sequence[str]], None]  #: these workflows may be claimed
@@ -73,11 +75,11 @@ class Run:
     def __init__(self, claim: workflows.Claim, held: lease.Lease, tools: Tools) -> None:
         self.claim, self._lease, self._tools = claim, held, tools
         self._journal = tools.journal
-        self._left = tools.settings.retry.attempts - (claim.attempts + 1)
         self._running: tasks.StartedTask | None = None
         self._called = False
         self._children: list[str] = []
         self.in_call: str | None = None  #: the driver that is being called now
+        self.replaced = False  #: another worker has taken the place of the one that has this run
 
     @property
     def more(self) -> bool:
@@ -98,12 +100,15 @@ class Run:
 
     def broke(self, error: errors.DriverError) -> None:
         """Settle a run that ended by a mistake outside any driver: tried again like a failure."""
-        verdict = outcomes.verdict_on(error, left=self._left)
+        driver = self._running.driver if self._running else None
+        left = self._left(driver)
+        verdict = outcomes.verdict_on(error, left=left)
         results = []
         if self._running is not None:
-            state = outcomes.state_after(error, left=self._left)
+            state = outcomes.state_after(error, left=left)
             results = [tasks.TaskResult(id=self._running.id, state=state, failure=error.failure)]
-        self._end(outcomes.Decision(verdict=verdict, error=error), error, results)
+        decision = outcomes.Decision(verdict=verdict, error=error, driver=driver)
+        self._end(decision, error, results)
 
     # -- prepare ---------------------------------------------------------------------------------
 
@@ -183,7 +188,7 @@ class Run:
             raise Interrupted(cancelled=True)
 
     def call(self, started: tasks.StartedTask) -> flows.Outcome:
-        """Call one driver, unless its backend is known to be unreachable.
+        """Call one driver, unless its backend is known to be unreachable or it has no room.
 
         :raises LeaseLost: if the lease has ended by this process's own clock.
         """
@@ -192,20 +197,58 @@ class Run:
         applied: typing.Mapping[str, typing.Any] | None = None
         error: errors.DriverError | None = fuse.error
         if error is None:
+            applied, error = self._call_if_room(started, fuse)
+        state = outcomes.state_after(error, left=self._left(started.driver))
+        return flows.Outcome(task=started, state=state, error=error, applied=applied)
+
+    def _call_if_room(
+        self, started: tasks.StartedTask, fuse: breaker.Breaker
+    ) -> tuple[typing.Mapping[str, typing.Any] | None, errors.DriverError | None]:
+        of_driver = self._tools.calls[started.driver]
+        call, error = of_driver.begin(
+            self._what(started), functools.partial(self._say_late, started)
+        )
+        if call is None:
+            return None, error
+        try:
             self._lease.require(self.claim.id)  # the journal may have kept us waiting
             failpoints.failpoint("conductor.before_call")
             applied, error = self._call_driver(started)
             failpoints.failpoint("conductor.after_call")
-            if isinstance(error, errors.BackendUnreachable):
-                if fuse.is_outage(self.claim.id):
-                    fuse.open(error)
-                else:
-                    error = errors.TransientFailure(error.detail)
-            elif error is None:
-                fuse.worked(self.claim.id)
-            error = self._doubted(error)
-        state = outcomes.state_after(error, left=self._left)
-        return flows.Outcome(task=started, state=state, error=error, applied=applied)
+        finally:
+            of_driver.end(call)
+            fuse.call_ended()
+        if call.is_late:
+            self._write(lambda: self._journal.remark(self.claim, started.id, None))
+        if isinstance(error, errors.BackendUnreachable):
+            if fuse.is_outage(self.claim.id):
+                fuse.open(error)
+            else:
+                error = errors.TransientFailure(error.detail)
+        elif error is None:
+            fuse.worked(self.claim.id)
+        return applied, self._doubted(error)
+
+    def _say_late(self, started: tasks.StartedTask) -> None:
+        """Let the journal say that a call is late, and others work instead of this thread.
+
+        :raises LeaseLost: if another conductor owns the workflow by now.
+        """
+        if not self.replaced:
+            self.replaced = True
+            self._tools.replace_worker()
+        timeout_s = self._tools.settings.limits_of(started.driver).timeout_s
+        said = errors.BackendUnreachable(
+            f"Driver {started.driver} has not returned within its time-out of {timeout_s:g} s. Its "
+            "call goes on, the workflow keeps its keys, and how the call ends counts."
+        )
+        self._journal.remark(self.claim, started.id, said.failure)
+
+    def _what(self, started: tasks.StartedTask) -> str:
+        claim = self.claim
+        return (
+            f"Driver {started.driver}, {claim.operation} {claim.resource_type} {claim.resource_id}"
+        )
 
     def _doubted(self, error: errors.DriverError | None) -> errors.DriverError | None:
         """Let a difference that a late call may have made be looked at once more.
@@ -234,7 +277,7 @@ class Run:
             applied=started.applied,
             fan_out=self._fan_out,
         )
-        what = f"Driver {started.driver}, {operation} {claim.resource_type} {claim.resource_id}"
+        what = self._what(started)
         token = running.RUNNING.set(
             running.RunningTask(
                 claim=claim,
@@ -273,7 +316,9 @@ class Run:
     # -- settle ----------------------------------------------------------------------------------
 
     def _settle(self, log: flows.StepLog) -> None:
-        decision = outcomes.decide(log.outcomes, left=self._left)
+        decision = outcomes.decide(
+            log.outcomes, spent=self.claim.attempts + 1, policy_of=self._policy
+        )
         last = log.unwritten
         if decision.error is None:
             results = [last.result] if last else []
@@ -307,7 +352,16 @@ class Run:
         elif verdict is outcomes.Verdict.FAIL:
             self._fail(error, results)
         else:
-            self._retry(error, results)
+            self._retry(decision.driver, error, results)
+
+    def _policy(self, driver: str | None) -> retry.RetryPolicy:
+        """Return how often and when a driver is tried again; None: what is no driver's."""
+        config = self._tools.settings
+        return config.retry if driver is None else config.limits_of(driver).retry
+
+    def _left(self, driver: str | None) -> int:
+        """Return the attempts that remain after this one."""
+        return self._policy(driver).attempts - (self.claim.attempts + 1)
 
     def _wait_for_driver(
         self, driver: str, error: errors.DriverError, results: list[tasks.TaskResult]
@@ -316,7 +370,7 @@ class Run:
             lambda: self._journal.retry_later(
                 self.claim,
                 error.failure,
-                delay_s=self._tools.settings.retry.max_delay_s,  # in case nobody wakes it
+                delay_s=self._policy(driver).max_delay_s,  # in case nobody wakes it
                 spend_attempt=False,
                 waits_for=breaker.waits_for(driver),
                 results=results,
@@ -336,9 +390,11 @@ class Run:
             )
         )
 
-    def _retry(self, error: errors.DriverError, results: list[tasks.TaskResult]) -> None:
+    def _retry(
+        self, driver: str | None, error: errors.DriverError, results: list[tasks.TaskResult]
+    ) -> None:
         spent = self.claim.attempts + 1
-        delay_s = self._tools.settings.retry.delay_s(spent)
+        delay_s = self._policy(driver).delay_s(spent)
         LOG.warning(
             "Workflow %s: attempt %d failed, the next is in %.1f s: %s",
             self.claim.id,

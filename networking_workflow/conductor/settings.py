@@ -6,6 +6,7 @@
 import dataclasses
 import random
 import socket
+import typing
 
 from networking_workflow.model.retry import RetryPolicy
 
@@ -15,6 +16,24 @@ _MAX_SOCKET_PATH = 107
 _SOCKET_NAME = 1 + 32 + len(".wake")
 
 DAY_S = 86400.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DriverLimits:
+    """How often, how long and how many at a time one driver is called.
+
+    :raises ValueError: if ``timeout_s`` is not above 0 or ``concurrency`` is below 1.
+    """
+
+    retry: RetryPolicy = dataclasses.field(default_factory=RetryPolicy)
+    timeout_s: float | None = None  #: seconds after which a call is late; None: it never is
+    concurrency: int | None = None  #: calls at a time in one conductor; None: as many as come
+
+    def __post_init__(self) -> None:
+        if self.timeout_s is not None and self.timeout_s <= 0:
+            raise ValueError(f"timeout_s must be above 0 seconds, not {self.timeout_s}.")
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1 call, not {self.concurrency}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +55,8 @@ class ConductorSettings:
     keep_finished_s: float = 14 * DAY_S  #: seconds that ended workflows stay
     keep_failed_s: float = 90 * DAY_S  #: seconds that FAILED ones stay; not below the other
     wakeup_dir: str | None = None  #: folder of the hint sockets; None: hints of this process only
+    drivers: typing.Mapping[str, DriverLimits] = dataclasses.field(default_factory=dict)
+    """By name, of drivers that have limits of their own."""
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -56,6 +77,10 @@ class ConductorSettings:
                 f"wakeup_dir {self.wakeup_dir!r} is too long for sockets in it: at most "
                 f"{_MAX_SOCKET_PATH - _SOCKET_NAME} bytes."
             )
+
+    def limits_of(self, driver: str) -> DriverLimits:
+        """Return the limits of a driver; where none are set its calls have none but ``retry``."""
+        return self.drivers.get(driver) or DriverLimits(retry=self.retry)
 
     @property
     def renew_s(self) -> float:

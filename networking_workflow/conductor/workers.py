@@ -6,6 +6,7 @@
 import logging
 import threading
 import time
+import typing
 
 from networking_workflow.conductor import guard, lease, runs, work
 from networking_workflow.model import errors, frames, workflows
@@ -106,6 +107,9 @@ class Worker(threading.Thread):
             passes_on = True
             if isinstance(found, runs.Run):
                 self._conduct(found)
+                if found.replaced:
+                    self._signal.offer_some()  # it would have looked again itself
+                    return
 
     def _claim(self) -> runs.Run | workflows.Parked | None:
         """Return a run; or the workflow that had to be parked instead; None: nothing to do."""
@@ -138,3 +142,39 @@ class Worker(threading.Thread):
         if error is not None:
             LOG.error("Workflow %s could not be settled: %s", run.claim.id, error.detail)
             self._desk.doubt()
+
+
+class Crew:
+    """The workers of one conductor: always as many as are to work, and one for each late call."""
+
+    def __init__(self, count: int, make: typing.Callable[[int], Worker]) -> None:
+        self._count, self._make = count, make
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        self._made = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Start as many as are to work."""
+        for _ in range(self._count):
+            self.add()
+
+    def add(self) -> None:
+        """Start another one: one that is there has a call that does not return, and ends with it.
+
+        Does nothing once the conductor stops.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._workers = [one for one in self._workers if one.is_alive()]
+            worker = self._make(self._made)
+            self._made += 1
+            self._workers.append(worker)
+            worker.start()
+
+    def close(self) -> list[Worker]:
+        """Start no more; return all that may still be at work."""
+        with self._lock:
+            self._closed = True
+            return list(self._workers)

@@ -7,7 +7,7 @@ import sys
 
 from oslo_config import cfg
 
-from networking_workflow.conf import workflow
+from networking_workflow.conf import drivers, workflow
 
 _HEAD = f"""# Configuration
 
@@ -19,13 +19,27 @@ This page is written by `python -m networking_workflow.conf.reference`.
 """
 
 
+_OF_DRIVERS = f"""# Of one driver
+
+Options of the group `[{drivers.GROUP}]`, for example `[{drivers.PREFIX}fabric]`: one of
+`[ml2] mechanism_drivers` by its name there. What they do, and what to set for slow hardware:
+[operators.md](operators.md#slow-drivers). A group of a driver that is not configured, and an option
+that does not exist, keep the process from starting. The sample file has no such group.
+"""
+
+
 def markdown() -> str:
     """Return the whole document."""
-    return "\n".join([_HEAD, *(_section(option) for option in workflow.OPTIONS)])
+    common = [_section(option) for option in workflow.OPTIONS]
+    own = [_section(option) for option in drivers.OPTIONS]
+    return "\n".join([_HEAD, *common, _OF_DRIVERS, *own])
+
+
+_NO_DEFAULTS = {None: "unset", "": "empty"}
 
 
 def _section(option: cfg.Opt) -> str:
-    default = f"`{option.default}`" if option.default != "" else "empty"
+    default = _NO_DEFAULTS.get(option.default, f"`{option.default}`")
     allowed = workflow.allowed(option)
     return f"## {option.name}\n\n{option.help}\n\nDefault: {default}. Allowed: {allowed}.\n"
 

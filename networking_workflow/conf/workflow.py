@@ -201,22 +201,7 @@ def check(conf: cfg.ConfigOpts) -> None:
     :raises ConfigurationError: one line with the option, its value, where it is written and what
         is allowed; also for an option name that does not exist, which oslo.config would ignore.
     """
-    written = _written(conf)
-    known = {option.name: option for option in OPTIONS}
-    for name, (value, place) in written.items():
-        if name not in known:
-            raise errors.ConfigurationError(
-                f"{place}: [{GROUP}] {name} = {value}: there is no such option; "
-                f"the group has {', '.join(known)}."
-            )
-    for name, option in known.items():
-        try:
-            getattr(conf[GROUP], option.dest)
-        except (ValueError, cfg.Error) as error:
-            value, place = written.get(name, (str(option.default), "default"))
-            raise errors.ConfigurationError(
-                f"{place}: [{GROUP}] {name} = {value}: it must be {allowed(option)}."
-            ) from error
+    check_group(conf, GROUP, OPTIONS)
     group = conf[GROUP]
     if group.max_delay_s < group.first_delay_s:
         raise errors.ConfigurationError(
@@ -230,20 +215,59 @@ def check(conf: cfg.ConfigOpts) -> None:
         )
 
 
-def _written(conf: cfg.ConfigOpts) -> dict[str, tuple[str, str]]:
-    """Return ``{option: (value as written, place)}`` of the group, the place that counts last."""
+def check_group(
+    conf: cfg.ConfigOpts, group: str, options: collections.abc.Sequence[cfg.Opt]
+) -> None:
+    """Read every option of a group once.
+
+    :raises ConfigurationError: as :func:`check`.
+    """
+    written = _written(conf, group, options)
+    known = {option.name: option for option in options}
+    for name, (value, place) in written.items():
+        if name not in known:
+            raise errors.ConfigurationError(
+                f"{place}: [{group}] {name} = {value}: there is no such option; "
+                f"the group has {', '.join(known)}."
+            )
+    for name, option in known.items():
+        try:
+            getattr(conf[group], option.dest)
+        except (ValueError, cfg.Error) as error:
+            value, place = written.get(name, (str(option.default), "default"))
+            raise errors.ConfigurationError(
+                f"{place}: [{group}] {name} = {value}: it must be {allowed(option)}."
+            ) from error
+
+
+def groups(conf: cfg.ConfigOpts) -> collections.abc.Iterator[tuple[str, str]]:
+    """Yield name and place of each group that is written in a file, in any of them."""
+    for path in _files(conf):
+        for section in _sections(path):
+            yield section, str(path)
+
+
+def _written(
+    conf: cfg.ConfigOpts, group: str, options: collections.abc.Sequence[cfg.Opt]
+) -> dict[str, tuple[str, str]]:
+    """Return ``{option: (value as written, place)}`` of a group, the place that counts last."""
     written: dict[str, tuple[str, str]] = {}
     for path in _files(conf):
-        sections: dict[str, dict[str, list[str]]] = {}
-        cfg.ConfigParser(str(path), sections).parse()
-        for section, assignments in sections.items():
-            if section.lower() == GROUP:
+        for section, assignments in _sections(path).items():
+            if section.lower() == group.lower():
                 written |= {name: (values[-1], str(path)) for name, values in assignments.items()}
-    for option in OPTIONS:
-        variable = f"OS_{GROUP}__{option.name}".upper()
+    for option in options:
+        variable = f"OS_{group}__{option.name}".upper()
         if variable in os.environ:
             written[option.name] = (os.environ[variable], f"environment {variable}")
     return written
+
+
+def _sections(path: pathlib.Path) -> dict[str, dict[str, list[str]]]:
+    """Return the groups of a file: of each option its values, the one that counts last."""
+    sections: dict[str, dict[str, list[str]]] = {}
+    cfg.ConfigParser(str(path), sections).parse()
+    return sections
 
 
 def _files(conf: cfg.ConfigOpts) -> collections.abc.Iterator[pathlib.Path]:

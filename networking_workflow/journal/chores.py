@@ -29,10 +29,12 @@ _DUE = (
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
 
-#: Served by the index on waits_for, which only HELD and RETRYING ones have.
+#: Served by the index on waits_for, which only HELD and RETRYING ones have; what that finds is
+#: sorted.
 _WAITING_FOR_DRIVER = (
     sa.select(_W.id)
     .where(_W.waits_for == sa.bindparam("waits_for"), _W.state == WorkflowState.RETRYING)
+    .order_by(_W.priority, _W.created_at, _W.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
 
@@ -93,7 +95,10 @@ def requeue_due(connection: sa.Connection, limit: int) -> int:
 
 
 def wake_driver(connection: sa.Connection, driver: str, limit: int) -> int:
-    """RETRYING to READY where the workflow waits for a driver that can be reached again."""
+    """RETRYING to READY where the workflow waits for a driver that may be called again.
+
+    The oldest of the most urgent first: a driver may take a few at a time only.
+    """
     parameters = {"waits_for": DRIVER_PREFIX + driver, "limit": limit}
     return _requeue(
         connection, sorted(connection.execute(_WAITING_FOR_DRIVER, parameters).scalars())

@@ -25,6 +25,7 @@ from networking_workflow.journal import (
     operators,
     outcomes,
     prune,
+    remarks,
     retries,
     settle,
     steps,
@@ -134,6 +135,12 @@ class Journal:
     ) -> None:
         """Write how one task ended, what its driver returned (by driver), and which runs next."""
         retries.run(self.engine, lambda c: steps.step(c, claim, finished, next_task_id, applied))
+
+    def remark(
+        self, claim: workflows.Claim, task_id: str, failure: failures.Failure | None
+    ) -> None:
+        """Say what is wrong, or no more, while a task's driver is being called."""
+        retries.run(self.engine, lambda c: remarks.remark(c, claim, task_id, failure))
 
     def cancel_requested(self, claim: workflows.Claim) -> bool:
         """Return whether an operator asked to cancel since; no fence, a plain read."""

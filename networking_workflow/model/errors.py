@@ -62,6 +62,12 @@ class BackendUnreachable(DriverError):
     code = failures.FailureCode.BACKEND_UNREACHABLE
 
 
+class DriverOccupied(DriverError):
+    """As many calls of the driver run as may at a time: spends no attempt; wait for one to end."""
+
+    code = failures.FailureCode.BACKEND_BUSY
+
+
 class TransientFailure(DriverError):
     """Trying again may help: spends one attempt."""
 

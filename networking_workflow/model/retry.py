@@ -27,5 +27,8 @@ class RetryPolicy:
 
     def delay_s(self, attempts_spent: int, rng: random.Random | None = None) -> float:
         """Return the seconds to wait after ``attempts_spent`` tries, jittered."""
-        ceiling = min(self.max_delay_s, self.first_delay_s * 2.0 ** max(0, attempts_spent - 1))
-        return ceiling * (rng or random).uniform(0.5, 1.0)
+        return self.longest_s(attempts_spent) * (rng or random).uniform(0.5, 1.0)
+
+    def longest_s(self, attempts_spent: int) -> float:
+        """Return the most that :meth:`delay_s` may be."""
+        return min(self.max_delay_s, self.first_delay_s * 2.0 ** max(0, attempts_spent - 1))

@@ -29,6 +29,7 @@ class Behaviour:
     """Target -> ``{"status": 400, "message": "...", "method": "PUT"}``; method is optional."""
 
     hang: Targets = ()  #: effects on these get no answer until the behaviour changes
+    lie: Targets = ()  #: effects on these are answered as if they were made, and are not
     drop_answers: int = 0  #: this many effects are made, and the connection is closed unanswered
     outage: bool = False  #: every connection is closed unanswered; only this switch still works
 
@@ -38,7 +39,8 @@ class Behaviour:
         unknown = set(body) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise ValueError(f"Unknown behaviour: {', '.join(sorted(unknown))}.")
-        wanted = cls(**{**body, "hang": tuple(body.get("hang", ()))})
+        targets = {name: tuple(body.get(name, ())) for name in ("hang", "lie")}
+        wanted = cls(**{**body, **targets})
         if wanted.latency_s < 0 or not 0 <= wanted.failure_rate <= 1:
             raise ValueError(
                 "latency_s wants at least 0 seconds, failure_rate a share from 0 to 1."
@@ -91,6 +93,10 @@ class Gate:
         with self._changed:
             self._in_flight.remove(effect)
             self._changed.notify_all()
+
+    def lies(self, effect: store.Effect) -> bool:
+        """Return whether the effect is to be answered as if it were made."""
+        return not set(self._behaviour.lie).isdisjoint(names(effect))
 
     def drops_answer(self) -> bool:
         """Return whether the answer of an effect just made is to be lost; counts it."""

@@ -159,6 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
             elif answer is not None:
                 self.server.store.refuse(effect, answer)
                 self._answer(*answer)
+            elif gate.lies(effect):
+                answer = store.Answer(200, effect.body or {})
+                self.server.store.refuse(effect, answer)
+                self._answer(*answer)
             else:
                 answer = self.server.store.do(effect)
                 if gate.drops_answer():

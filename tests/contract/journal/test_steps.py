@@ -77,6 +77,62 @@ def test_a_failure_is_kept_with_its_words(world: World) -> None:
     assert tuple(row) == (FAILURE.code, FAILURE.detail)
 
 
+def failures_seen(world: World, claim: workflows.Claim, task_id: str) -> list[object]:
+    """Return what workflow, task and resource say is wrong."""
+    task, resource = tables.tasks.c, tables.resource_sync.c
+    (of_task,) = world.query(
+        sa.select(task.task_state, task.failure_code, task.failure_detail).where(task.id == task_id)
+    )
+    (of_resource,) = world.query(sa.select(resource.sync_state, resource.sync_error))
+    workflow = world.row(claim.id)
+    return [
+        (workflow.state, workflow.failure_code, workflow.failure_detail),
+        tuple(of_task),
+        tuple(of_resource),
+    ]
+
+
+def test_what_is_wrong_while_a_task_runs_is_said_and_taken_back(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    world.journal.remark(claim, ovn.id, FAILURE)
+    assert failures_seen(world, claim, ovn.id) == [
+        ("RUNNING", FAILURE.code, FAILURE.detail),
+        ("RUNNING", FAILURE.code, FAILURE.detail),
+        ("PENDING", FAILURE.code),
+    ]
+    assert failures_seen(world, claim, fabric.id)[1] == ("PENDING", None, None)
+    world.journal.remark(claim, ovn.id, None)
+    nothing = [("RUNNING", None, None), ("RUNNING", None, None), ("PENDING", None)]
+    assert failures_seen(world, claim, ovn.id) == nothing
+
+
+def test_what_is_said_of_an_older_change_leaves_a_newer_one_alone(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, _ = world.journal.start_tasks(claim, PLANNED)
+    world.record(change("port/p"))
+    world.journal.remark(claim, ovn.id, FAILURE)
+    assert failures_seen(world, claim, ovn.id)[2] == ("PENDING", None)
+
+
+def test_success_says_nothing_of_what_was_wrong_before(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    (ovn,) = world.journal.start_tasks(claim, PLANNED[:1])
+    world.journal.remark(claim, ovn.id, FAILURE)
+    world.journal.succeed(claim, [tasks.TaskResult(id=ovn.id, state=TaskState.SUCCESS)])
+    assert failures_seen(world, claim, ovn.id) == [
+        ("SUCCESS", None, None),
+        ("SUCCESS", None, None),
+        ("SYNCED", None),
+    ]
+
+
 def test_a_retried_workflow_starts_all_its_tasks_over(world: World) -> None:
     (port,) = world.record(change("port/p"))
     claim = world.claim()

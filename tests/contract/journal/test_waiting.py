@@ -222,6 +222,25 @@ def test_waiting_for_a_driver_spends_no_attempt_and_ends_when_it_is_back(world: 
     assert claim.attempts == 0
 
 
+def test_of_those_that_wait_for_a_driver_the_oldest_of_the_most_urgent_go_first(
+    world: World,
+) -> None:
+    made = [
+        world.record(change(f"network/{number}", priority=priority))[0]
+        for number, priority in enumerate((5, 5, 1, 5, 5))
+    ]
+    for claim in world.claim_all().values():
+        world.journal.retry_later(
+            claim, FAILURE, delay_s=3600.0, spend_attempt=False, waits_for="driver:ovn"
+        )
+    for expected in (made[2], made[0], made[1], made[3], made[4]):
+        assert world.other.wake_driver("ovn", limit=1) == 1
+        claim = world.claim()
+        assert claim is not None
+        assert claim.id == expected
+    assert world.other.wake_driver("ovn", limit=1) == 0
+
+
 def test_held_is_released_when_its_resource_is_synced(world: World) -> None:
     (port,) = world.record(change("port/p", shared=["network/n"]))
     claim = world.claim()

@@ -102,12 +102,15 @@ class Seed:
         failed = tasks.TaskResult(id=task_id, state=states.TaskState.FAILED, failure=failure)
         self.journal.fail(claim, failure, [failed])
 
-    def unreachable(self, workflow_id: str, driver: str = "ovn") -> None:
-        """Let its driver find no backend."""
+    def unreachable(
+        self,
+        workflow_id: str,
+        driver: str = "ovn",
+        code: failures.FailureCode = failures.FailureCode.BACKEND_UNREACHABLE,
+    ) -> None:
+        """Let its driver find no backend; or let it be one that cannot be called for ``code``."""
         claim, task_id = self.start(workflow_id, driver)
-        failure = failures.Failure(
-            code=failures.FailureCode.BACKEND_UNREACHABLE, detail=DETAIL_SECRET
-        )
+        failure = failures.Failure(code=code, detail=DETAIL_SECRET)
         result = tasks.TaskResult(id=task_id, state=states.TaskState.RETRYING, failure=failure)
         self.journal.retry_later(
             claim,

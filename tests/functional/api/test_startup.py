@@ -147,6 +147,25 @@ def test_a_graph_of_drivers_that_is_none(tmp_path: pathlib.Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("group", "option", "value", "text"),
+    [
+        ("fabrik", "attempts", 3, "[workflow_driver:fabrik]: there is no such driver in [ml2]"),
+        ("fabric", "atempts", 3, "[workflow_driver:fabric] atempts = 3: there is no such option"),
+        ("fabric", "timeout_s", -1, "timeout_s = -1: it must be a number of seconds from 0 to"),
+    ],
+)
+def test_a_bad_group_of_a_driver(
+    tmp_path: pathlib.Path, group: str, option: str, value: int, text: str
+) -> None:
+    ended = boot(
+        f"sqlite:///{tmp_path}/empty.sqlite",
+        mechanism_drivers=("fabric",),
+        options={f"workflow_driver:{group}": {option: value}},
+    )
+    assert_refused(ended, text)
+
+
 def accepts(address: tuple[str, int]) -> bool:
     try:
         socket.create_connection(address).close()

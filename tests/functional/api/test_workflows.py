@@ -141,6 +141,17 @@ def test_an_unreachable_driver_is_named(neutron: clients.Neutron, seeded: seed.S
     assert shown["next_attempt_at"] is not None
 
 
+def test_a_workflow_that_waits_for_its_turn_says_so(
+    neutron: clients.Neutron, seeded: seed.Seed
+) -> None:
+    tenant = neutron.tenant()
+    workflow = seeded.record(tenant.project_id)
+    seeded.unreachable(workflow, code=failures.FailureCode.BACKEND_BUSY)
+    shown = tenant.get(f"/workflows/{workflow}")
+    assert (shown["workflow_state"], shown["waits_for"]) == ("RETRYING", "driver:ovn")
+    assert shown["waiting_for"] == "waits for its turn at driver ovn"
+
+
 def test_a_deleted_resources_workflows_are_still_found_by_its_id(
     neutron: clients.Neutron,
 ) -> None:

@@ -158,6 +158,13 @@ def test_on_galera_alone_reads_wait_for_the_other_nodes(
             ["[workflow] lease_s = soon: it must be", "a number"],
         ),
         ({"workflow": {"leases_s": "30"}}, ["[workflow] leases_s = 30", "no such option"]),
+        (
+            {
+                "mechanism_drivers": ("fabric",),
+                "options": {"workflow_driver:ovn": {"attempts": 3}},
+            },
+            ["[workflow_driver:ovn]", "no such driver", "groups are [workflow_driver:fabric]"],
+        ),
         ({"core_plugin": "ml2"}, ["core_plugin = ml2 ", "set core_plugin = ml2_workflow"]),
         ({"workflow": {"wakeup_dir": "/etc/passwd/x"}}, ["wakeup_dir", "Not a directory"]),
         (
@@ -169,7 +176,17 @@ def test_on_galera_alone_reads_wait_for_the_other_nodes(
             ["No type driver", "geneve", "Correct core_plugin"],
         ),
     ],
-    ids=["driver", "misspelt", "value", "option", "plugin", "folder", "database", "logged"],
+    ids=[
+        "driver",
+        "misspelt",
+        "value",
+        "option",
+        "group",
+        "plugin",
+        "folder",
+        "database",
+        "logged",
+    ],
 )
 def test_what_is_wrong_is_the_last_line_and_it_does_not_start(database, wrong, words):
     right = {"database_url": database.url, "core_plugin": "ml2_workflow"}

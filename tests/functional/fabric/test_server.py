@@ -152,6 +152,21 @@ def test_record_since_a_number_waits_for_what_comes(
     assert (entry["method"], entry["answer"]) == ("DELETE", NETWORK)
 
 
+def test_a_lie_is_answered_like_the_truth_and_changes_nothing(
+    fabric: server.FabricServer, caller: client.FabricClient
+) -> None:
+    caller.put("network", "n1", NETWORK)
+    behave(fabric, lie=["network"])
+    caller.put("network", "n1", {"name": "other"})
+    caller.put("network", "n2", NETWORK)
+    caller.delete("network", "n1")
+    assert (caller.get("network", "n1"), caller.get("network", "n2")) == (NETWORK, None)
+    assert [entry["changed"] for entry in record(fabric)] == [True, False, False, False]
+    behave(fabric)
+    caller.delete("network", "n1")
+    assert caller.get("network", "n1") is None
+
+
 @pytest.mark.parametrize("wrong", [{"latncy": 1}, {"latency_s": -1}, {"failure_rate": 2}])
 def test_wrong_behaviour_is_refused(fabric: server.FabricServer, wrong: Json) -> None:
     assert requests.put(f"{fabric.url}/v1/behaviour", json=wrong, timeout=5).status_code == 400

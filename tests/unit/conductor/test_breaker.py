@@ -157,3 +157,72 @@ def test_one_that_cries_outage_while_others_get_through_is_not_believed_for_ever
 
 def test_an_outage_is_believed_however_long_it_lasts(fuse):
     assert all(fuse.is_outage("w") for _ in range(20))
+
+
+class Room:
+    """How many more calls there may be."""
+
+    def __init__(self):
+        self.left = 0
+
+    def __call__(self):
+        return self.left
+
+
+@pytest.fixture
+def room():
+    return Room()
+
+
+@pytest.fixture
+def narrow(driver, sleepers, room):
+    config = settings.ConductorSettings(probe_s=0.01)
+    fuse = breaker.Breaker(driver, sleepers, config, lambda: None, room)
+    yield fuse
+    fuse.stop()
+
+
+def test_no_more_are_woken_than_there_is_room_for(narrow, driver, sleepers, room):
+    sleepers.waiting, room.left = 1000, 2
+    opened(narrow, driver)
+    driver.down = False
+    wait_until(lambda: sleepers.batches, 5, "some to be woken")
+    room.left = 0
+    narrow.call_ended()
+    narrow.settled()
+    assert sleepers.batches == [2]
+    room.left = 1
+    narrow.call_ended()
+    assert sleepers.batches == [2, 1]
+
+
+def test_one_for_whom_there_is_room_by_the_time_it_falls_asleep_is_woken(narrow, sleepers, room):
+    room.left, sleepers.waiting = 1, 1
+    narrow.settled()
+    assert sleepers.waiting == 0
+
+
+def test_a_call_that_ends_looks_for_nobody_where_nobody_waits(narrow, sleepers, room, monkeypatch):
+    room.left, sleepers.waiting = 1, 1
+    narrow.settled()
+    narrow.call_ended()  # finds out that nobody waits any more
+    looks = []
+    monkeypatch.setattr(sleepers, "wake_driver", lambda driver, limit: looks.append(limit) or 0)
+    narrow.call_ended()
+    assert looks == []
+
+
+def test_one_that_falls_asleep_while_others_are_being_woken_is_not_forgotten(
+    narrow, sleepers, room
+):
+    def another_falls_asleep():
+        sleepers.after_batch = lambda: None
+        sleepers.waiting, room.left = 1, 0
+        narrow.settled()  # no room for it right now
+        room.left = 2
+
+    sleepers.waiting, room.left, sleepers.after_batch = 1, 2, another_falls_asleep
+    narrow.settled()
+    assert sleepers.waiting == 1
+    narrow.call_ended()
+    assert sleepers.waiting == 0

@@ -9,12 +9,13 @@ import pytest
 
 from networking_workflow.conductor import outcomes
 from networking_workflow.conductor.outcomes import Verdict
-from networking_workflow.model import errors, states, tasks
+from networking_workflow.model import errors, retry, states, tasks
 from networking_workflow.plan import flows
 
 UNREACHABLE = errors.BackendUnreachable("no route")
 MISSING = errors.MissingReference("network", "n", "no such switch")
 STILL_USED = errors.StillReferred("port", "p", "has a port")
+OCCUPIED = errors.DriverOccupied("as many as may")
 BUSY = errors.TransientFailure("busy")
 UNKNOWN = errors.DriverError("KeyError: 'x'")
 REFUSED = errors.PermanentFailure("no")
@@ -41,6 +42,8 @@ def outcome(error, name="ovn"):
     [
         (UNREACHABLE, 1, Verdict.WAIT_FOR_DRIVER, "RETRYING"),
         (UNREACHABLE, 0, Verdict.WAIT_FOR_DRIVER, "RETRYING"),
+        (OCCUPIED, 1, Verdict.WAIT_FOR_DRIVER, "RETRYING"),
+        (OCCUPIED, 0, Verdict.WAIT_FOR_DRIVER, "RETRYING"),
         (MISSING, 0, Verdict.HOLD, "RETRYING"),
         (MISSING, -1, Verdict.FAIL, "FAILED"),
         (STILL_USED, 1, Verdict.HOLD, "RETRYING"),
@@ -57,8 +60,14 @@ def test_verdict_and_task_state_of_one_error(error, left, verdict, state):
     assert outcomes.state_after(error, left=left) == state
 
 
+def decide(found, *, spent=1, **policies):
+    """Decide with the policies of some drivers; others are tried twice."""
+    twice = retry.RetryPolicy(attempts=2)
+    return outcomes.decide(found, spent=spent, policy_of=lambda driver: policies.get(driver, twice))
+
+
 def test_no_error_is_success():
-    decision = outcomes.decide([outcome(None, "a"), outcome(None, "b")], left=1)
+    decision = decide([outcome(None, "a"), outcome(None, "b")])
     assert decision == outcomes.Decision(verdict=Verdict.SUCCEED)
 
 
@@ -67,5 +76,23 @@ def test_no_error_is_success():
 def test_what_may_yet_succeed_decides_before_what_cannot(pair, turned):
     (first, verdict), (second, _) = pair
     both = [outcome(first, "a"), outcome(second, "b")]
-    decision = outcomes.decide(reversed(both) if turned else both, left=1)
+    decision = decide(reversed(both) if turned else both)
     assert (decision.verdict, decision.error, decision.driver) == (verdict, first, "a")
+
+
+def test_each_drivers_own_attempts_say_whether_it_may_be_tried_again():
+    soon, late = retry.RetryPolicy(attempts=2), retry.RetryPolicy(attempts=9)
+    failed = [outcome(BUSY, "impatient"), outcome(BUSY, "patient")]
+    decision = decide(failed, spent=2, impatient=soon, patient=late)
+    assert (decision.verdict, decision.driver) == (Verdict.RETRY, "patient")
+    decision = decide(failed[:1], spent=2, impatient=soon, patient=late)
+    assert (decision.verdict, decision.driver) == (Verdict.FAIL, "impatient")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_several_to_be_tried_again_the_one_with_the_longest_delay_decides(turned):
+    quick = retry.RetryPolicy(first_delay_s=0.1)
+    slow = retry.RetryPolicy(first_delay_s=60.0)
+    failed = [outcome(BUSY, "quick"), outcome(BUSY, "slow")]
+    decision = decide(reversed(failed) if turned else failed, quick=quick, slow=slow)
+    assert (decision.verdict, decision.driver) == (Verdict.RETRY, "slow")

@@ -6,6 +6,7 @@
 import pytest
 
 from networking_workflow.conductor import settings
+from networking_workflow.model import retry
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,22 @@ def test_a_number_out_of_range_is_refused_by_name(wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match="worker" if name == "workers" else name):
         settings.ConductorSettings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"timeout_s": 0.0}, {"concurrency": 0}])
+def test_a_limit_of_a_driver_out_of_range_is_refused_by_name(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=name):
+        settings.DriverLimits(**wrong)
+
+
+def test_a_driver_without_limits_of_its_own_is_tried_as_all_are():
+    own = settings.DriverLimits(timeout_s=3.0)
+    config = settings.ConductorSettings(
+        retry=retry.RetryPolicy(attempts=2), drivers={"switch": own}
+    )
+    assert config.limits_of("switch") is own
+    assert config.limits_of("ovn") == settings.DriverLimits(retry=retry.RetryPolicy(attempts=2))
 
 
 def test_two_renewals_may_fail_before_the_lease_is_over():
