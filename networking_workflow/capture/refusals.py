@@ -64,11 +64,12 @@ REFUSED_MECHANISM_DRIVERS: dict[str, str] = {
     "sriovnicswitch": "what its agents do is not covered yet",
 }
 
-#: The one provider of OVN's router plugin, and the one driver of the QoS and of the logging plugin,
-#: that are covered.
+#: The one provider of OVN's router plugin, and the one driver of the QoS, of the logging and of the
+#: trunk plugin, that are covered.
 OVN_ROUTER_PROVIDER = "ovn"
 OVN_QOS_DRIVER = "OVNQosDriver"
 OVN_LOG_DRIVER = "ovn"
+OVN_TRUNK_DRIVER = "ovn"
 
 
 def refuse_uncovered(
@@ -137,6 +138,14 @@ def refuse_log_drivers(names: typing.Iterable[str]) -> None:
     :raises ConfigurationError: if there is one besides OVN's: nobody would call it.
     """
     _refuse_others("logging driver", names, OVN_LOG_DRIVER)
+
+
+def refuse_trunk_drivers(names: typing.Iterable[str]) -> None:
+    """Check the drivers that have registered with the trunk plugin.
+
+    :raises ConfigurationError: if there is one besides OVN's: it hears of subports by itself.
+    """
+    _refuse_others("trunk driver", names, OVN_TRUNK_DRIVER)
 
 
 def _refuse_others(what: str, names: typing.Iterable[str], covered: str) -> None:

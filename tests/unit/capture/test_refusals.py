@@ -75,6 +75,12 @@ def test_refused_start_ends_with_the_error_in_words(capsys):
     assert "'local_ip'" in capsys.readouterr().err
 
 
+def test_trunk_driver_of_another_backend_is_refused_by_name():
+    refusals.refuse_trunk_drivers(["ovn"])
+    with pytest.raises(errors.ConfigurationError, match="trunk driver genericswitch"):
+        refusals.refuse_trunk_drivers(["ovn", "genericswitch"])
+
+
 def listed(heading):
     """Return the service plugins in the table of ``docs/support.md`` below a heading."""
     page = pathlib.Path(__file__).parents[3] / "docs" / "support.md"
