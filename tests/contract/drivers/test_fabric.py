@@ -4,14 +4,12 @@
 """The fabric's unmodified mechanism driver behind the ML2 adapter keeps the driver contract."""
 
 import collections.abc
-import contextlib
 import typing
 
 import pytest
-import requests
 
 from networking_workflow.drivers.fabric import behaviour, server, store
-from networking_workflow.testing import ml2, neutron
+from networking_workflow.testing import ml2
 
 Json = dict[str, typing.Any]
 
@@ -64,31 +62,3 @@ class TestFabric(ml2.Ml2Contract):
         if kind == "port":
             return {"binding:host_id": f"host-{number}"}
         return super().changes(kind, number)
-
-    def test_mechanism_driver_that_swallows_an_error_is_seen(
-        self,
-        neutron_process: neutron.Neutron,
-        driver: ml2.Ml2Driver,
-        rows: ml2.Ml2Rows,
-        backend: Fabric,
-    ) -> None:
-        neutron_process.call(swallow, True)
-        with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
-            self.test_lost_answer_is_made_good_by_the_next_attempt(driver, rows, backend, "network")
-        backend.start()
-        neutron_process.call(swallow, False)
-
-
-def swallow(plugin: typing.Any, on: bool) -> None:
-    """Let the fabric's driver log what goes wrong with a network, as many drivers do."""
-    driver = plugin.mechanism_manager.mech_drivers["fabric"].obj
-    if not on:
-        del driver.create_network_postcommit
-        return
-    stock = driver.create_network_postcommit
-
-    def create_network_postcommit(context: typing.Any) -> None:
-        with contextlib.suppress(requests.RequestException):
-            stock(context)
-
-    driver.create_network_postcommit = create_network_postcommit
