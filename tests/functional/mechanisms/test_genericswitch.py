@@ -293,6 +293,35 @@ def test_port_deleted_after_a_move_that_failed_leaves_both_places(
     assert not switch.ports.keys() & {"eth8", "eth9"}
 
 
+def test_switch_port_given_to_another_port_while_the_switch_was_down_is_that_ones(
+    tmp_path: pathlib.Path,
+) -> None:
+    """As Ironic does: away from one network, on to the next, without a word about the switch."""
+    with clouds.running(
+        tmp_path, mechanism_drivers="genericswitch", configuration=CONFIGURATION, attempts=1000
+    ) as cloud:
+        cloud.call(watch)
+        switch = Switch(cloud)
+        provisioning, tenants = cloud.create("network"), cloud.create("network")
+        first = cloud.create("port", network_id=provisioning["id"], **plugged_at("eth1"))
+        cloud.settles()
+        switch.fail()
+        cloud.delete("port", first["id"])
+        cloud.comes_to(first["id"], "RETRYING")
+        second = cloud.create("port", network_id=tenants["id"], **plugged_at("eth1"))
+        cloud.comes_to(second["id"], "WAITING")
+        assert cloud.workflows(second["id"])[0].blocked_by == cloud.latest(first["id"]).id
+        switch.work()
+        cloud.settles()
+        assert switch.ports == {"eth1": vlan_of(tenants)}
+        assert switch.commands[-2:] == [
+            "delete port eth1",
+            f"plug port eth1 to network {vlan_of(tenants)}",
+        ]
+        shown = cloud.show("port", second["id"])
+        assert (shown["status"], shown["sync_state"]) == ("ACTIVE", "SYNCED")
+
+
 def test_trunks_beside_it_are_refused_at_start_by_name(tmp_path: pathlib.Path) -> None:
     """Its handler of subports talks to the switch in the API call."""
     trunk = "[DEFAULT]\nservice_plugins = trunk\n"
