@@ -86,7 +86,9 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):
             exit_on_error(lambda: seams.lift_ovn_trunk_subscriptions(ovn.obj))
         trunk_plugin = directory.get_plugin(_TRUNK)
         if trunk_plugin is not None:
-            trunk_drivers = [driver.name for driver in trunk_plugin.registered_drivers]
+            # That of openvswitch registers wherever there is a trunk plugin.
+            drivers = (one for one in trunk_plugin.registered_drivers if one.is_loaded)
+            trunk_drivers = [driver.name for driver in drivers]
             exit_on_error(lambda: refusals.refuse_trunk_drivers(trunk_drivers))
         qos_plugin = directory.get_plugin(constants.QOS)
         if qos_plugin is not None:

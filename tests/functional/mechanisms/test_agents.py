@@ -170,3 +170,15 @@ def test_with_agents_alone_nothing_is_managed(tmp_path: pathlib.Path) -> None:
         cloud.call(report_up, port["id"])
         shown = cloud.show("port", port["id"])
         assert (shown["status"], shown["sync_state"]) == ("ACTIVE", "UNMANAGED")
+
+
+@pytest.mark.parametrize(("plugin", "named"), [("trunk", "trunk driver"), ("qos", "QoS driver")])
+def test_what_it_registers_with_other_plugins_is_refused_with_them(
+    tmp_path: pathlib.Path, plugin: str, named: str
+) -> None:
+    more = f"[DEFAULT]\nservice_plugins = {plugin}\n[ml2]\nextension_drivers = qos\n"
+    with (
+        pytest.raises(RuntimeError, match=f"does not cover {named} openvswitch"),
+        clouds.running(tmp_path, mechanism_drivers="openvswitch", configuration=more),
+    ):
+        pass
