@@ -34,8 +34,9 @@ class Ml2Contract(contract.DriverContract):
 
     ALIAS: typing.ClassVar[str]
 
-    #: Kind -> what its resources are made with, besides what ``testing.resources`` has.
-    ATTRIBUTES: typing.ClassVar[typing.Mapping[str, Json]] = {}
+    def attributes(self, kind: str, number: int) -> Json:
+        """Return what a resource is made with, besides what it needs; ``number`` is its own."""
+        return {"name": f"{kind}-{number}"}
 
     def changes(self, kind: str, number: int) -> Json:
         """Return an update that shows in the backend; ``number`` is new each time."""
@@ -69,7 +70,7 @@ class Ml2Contract(contract.DriverContract):
     @pytest.fixture
     def rows(self, neutron_process: neutron.Neutron, driver: "Ml2Driver") -> "Ml2Rows":
         """Neutron's rows."""
-        return Ml2Rows(neutron_process, driver, self.ATTRIBUTES, self.changes)
+        return Ml2Rows(neutron_process, driver, self.attributes, self.changes)
 
 
 class Ml2Driver:
@@ -119,7 +120,7 @@ class Ml2Rows:
         self,
         process: neutron.Neutron,
         driver: Ml2Driver,
-        attributes: typing.Mapping[str, Json],
+        attributes: typing.Callable[[str, int], Json],
         changes: typing.Callable[[str, int], Json],
     ) -> None:
         self._process, self._driver = process, driver
@@ -130,7 +131,7 @@ class Ml2Rows:
     def make(self, kind: str) -> protocol.Target:
         """Make a resource, and apply what it refers to."""
         needed = {f"{below}_id": self._applied(below) for below in _BELOW[kind]}
-        return self._create(kind, {**self._attributes.get(kind, {}), **needed})
+        return self._create(kind, {**self._attributes(kind, next(self._numbers)), **needed})
 
     def change(self, target: protocol.Target, applied: surroundings.Applied) -> protocol.Target:
         """Update it."""
@@ -151,7 +152,7 @@ class Ml2Rows:
         return self._create(target.resource_type, attributes)
 
     def _applied(self, kind: str) -> str:
-        target = self._create(kind, dict(self._attributes.get(kind, {})))
+        target = self._create(kind, self._attributes(kind, next(self._numbers)))
         if self._driver.handles(kind, states.Operation.CREATE):
             self._driver.apply(target)
         return target.resource_id

@@ -35,7 +35,8 @@ def test_mechanism_driver_that_swallows_errors_is_seen(tmp_path: pathlib.Path) -
         ) as process,
     ):
         driver, backend = ml2.Ml2Driver("fabric", process), test_fabric.Fabric(running)
-        rows = ml2.Ml2Rows(process, driver, {}, ml2.Ml2Contract().changes)
+        how = ml2.Ml2Contract()
+        rows = ml2.Ml2Rows(process, driver, how.attributes, how.changes)
         lost_answer = contract.DriverContract().test_lost_answer_is_made_good_by_the_next_attempt
         lost_answer(driver, rows, backend, "network")
         process.call(swallow)
