@@ -7,6 +7,7 @@
 """
 
 import pathlib
+import re
 import sys
 import typing
 
@@ -14,7 +15,8 @@ from networking_workflow.capture import classes
 from networking_workflow.model import failures, states
 from networking_workflow.plan import keys
 
-DOCS = pathlib.Path(__file__).parent.parent / "docs"
+REPOSITORY = pathlib.Path(__file__).parent.parent
+DOCS = REPOSITORY / "docs"
 _HEAD = "<!-- written by scripts/generate_docs.py from the code; do not edit -->\n"
 
 
@@ -106,12 +108,28 @@ def tables_page() -> str:
     return "\n".join(lines)
 
 
+_CODE = re.compile(r"<!-- from (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def _code(found: re.Match[str]) -> str:
+    """Return a file of Python as a page shows it: without its licence and its docstring."""
+    text = (REPOSITORY / found[1]).read_text()
+    _, _, code = text.split('"""', 2)
+    return f"<!-- from {found[1]} -->\n```python\n{code.strip()}\n```\n<!-- end -->"
+
+
+def drivers_page() -> str:
+    """Return the page for driver authors with the code that it names as that is today."""
+    return _CODE.sub(_code, (DOCS / "drivers.md").read_text())
+
+
 def pages() -> dict[str, str]:
     """Return the text of each generated page by its file name."""
     return {
         "states.md": states_page(),
         "keys.md": keys_page(),
         "tables.md": tables_page(),
+        "drivers.md": drivers_page(),
     }
 
 

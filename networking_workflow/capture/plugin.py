@@ -16,6 +16,9 @@ from networking_workflow.model import errors
 
 LOG = log.getLogger(__name__)
 
+#: What the trunk plugin is called in the directory; nothing has a name for it.
+_TRUNK = "trunk"
+
 #: gunicorn ends instead of starting a worker again and again that ends with this code.
 EXIT_REFUSED = 3
 
@@ -81,6 +84,12 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):
         ovn = self.mechanism_manager.mech_drivers.get("ovn")
         if ovn is not None:
             exit_on_error(lambda: seams.lift_ovn_trunk_subscriptions(ovn.obj))
+        trunk_plugin = directory.get_plugin(_TRUNK)
+        if trunk_plugin is not None:
+            # That of openvswitch registers wherever there is a trunk plugin.
+            drivers = (one for one in trunk_plugin.registered_drivers if one.is_loaded)
+            trunk_drivers = [driver.name for driver in drivers]
+            exit_on_error(lambda: refusals.refuse_trunk_drivers(trunk_drivers))
         qos_plugin = directory.get_plugin(constants.QOS)
         if qos_plugin is not None:
             manager = qos_plugin.driver_manager

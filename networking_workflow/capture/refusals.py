@@ -54,21 +54,27 @@ EXTENSION_DRIVERS = frozenset(
     }
 )
 
-#: Mechanism drivers with backend work outside ``*_postcommit``: what their agents do, or reactions
-#: to status changes. Any other driver is called by a conductor, unmodified.
+#: Mechanism drivers with backend work outside ``*_postcommit``. Any other driver is called by a
+#: conductor, unmodified.
 REFUSED_MECHANISM_DRIVERS: dict[str, str] = {
-    "l2population": "it acts on changes of port status, which are no workflow",
-    "macvtap": "what its agents do is not covered yet",
-    "openvswitch": "what its agents do is not covered yet",
+    "l2population": (
+        "it acts on changes of port status, which are no workflow, and Neutron's RPC server calls "
+        "it besides"
+    ),
+    "macvtap": "nobody has looked at what its agents need",
     "ovn-sync": "it is for neutron-ovn-db-sync-util only",
-    "sriovnicswitch": "what its agents do is not covered yet",
 }
 
-#: The one provider of OVN's router plugin, and the one driver of the QoS and of the logging plugin,
-#: that are covered.
+#: Mechanism drivers without any work after a commit: they bind ports, and Neutron itself tells
+#: their agents by RPC, as with stock.
+AGENTS_MECHANISM_DRIVERS = frozenset({"openvswitch", "sriovnicswitch"})
+
+#: The one provider of OVN's router plugin, and the one driver of the QoS, of the logging and of the
+#: trunk plugin, that are covered.
 OVN_ROUTER_PROVIDER = "ovn"
 OVN_QOS_DRIVER = "OVNQosDriver"
 OVN_LOG_DRIVER = "ovn"
+OVN_TRUNK_DRIVER = "ovn"
 
 
 def refuse_uncovered(
@@ -137,6 +143,14 @@ def refuse_log_drivers(names: typing.Iterable[str]) -> None:
     :raises ConfigurationError: if there is one besides OVN's: nobody would call it.
     """
     _refuse_others("logging driver", names, OVN_LOG_DRIVER)
+
+
+def refuse_trunk_drivers(names: typing.Iterable[str]) -> None:
+    """Check the drivers that have registered with the trunk plugin.
+
+    :raises ConfigurationError: if there is one besides OVN's: it hears of subports by itself.
+    """
+    _refuse_others("trunk driver", names, OVN_TRUNK_DRIVER)
 
 
 def _refuse_others(what: str, names: typing.Iterable[str], covered: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import base as orm_base
 
 from networking_workflow.capture import changes, classes
 from networking_workflow.model import errors, states
+from networking_workflow.model import keys as model_keys
 from networking_workflow.plan import keys
 
 #: An external port's mark until its network is known (see ``capture.workflows``): the binding row
@@ -199,8 +200,7 @@ def _part(row: Row, entry: classes.Child) -> list[changes.Note | changes.Descrip
 def _references(row: Row) -> frozenset[changes.Reference]:
     columns = classes.REFERENCES.get(row.table)
     if row.table == "ml2_port_bindings":
-        external = set(row.values("vnic_type")) & set(ovn_constants.EXTERNAL_PORT_TYPES)
-        return frozenset({EXTERNAL}) if external else _NOTHING
+        return _of_binding(row)
     if columns is None:
         return _NOTHING
     found = {(kind, value) for column, kind in columns for value in row.values(column)}
@@ -208,3 +208,12 @@ def _references(row: Row) -> frozenset[changes.Reference]:
         rule = {column: row.value(column) for column in row.attributes}
         found.add(keys.acl_reference(rule))
     return frozenset(found)
+
+
+def _of_binding(row: Row) -> frozenset[changes.Reference]:
+    """Return what a port writes besides its own because of how it is bound."""
+    links = {
+        ("link", link) for profile in row.values("profile") for link in model_keys.links(profile)
+    }
+    external = set(row.values("vnic_type")) & set(ovn_constants.EXTERNAL_PORT_TYPES)
+    return frozenset(links | {EXTERNAL} if external else links)

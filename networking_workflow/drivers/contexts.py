@@ -49,6 +49,14 @@ class Place:
         """Return whether it has been bound, or at least tried to: ML2 announces both."""
         return bool(self.binding["vif_type"] != portbindings.VIF_TYPE_UNBOUND)
 
+    @property
+    def where(self) -> tuple[typing.Any, ...]:
+        """Return what ML2 binds a port anew for, and the segments that it is bound to."""
+        profile = self.binding.get("profile") or {}
+        profile = jsonutils.loads(profile) if isinstance(profile, str) else profile
+        segments = tuple(level["segment_id"] for level in self.levels)
+        return (self.host, self.binding.get("vnic_type"), profile, segments)
+
     def unbound(self) -> "Place":
         """Return it as it was before a driver bound it, on the same host."""
         unbound = {"vif_type": portbindings.VIF_TYPE_UNBOUND, "vif_details": ""}
@@ -74,6 +82,7 @@ class Port:
             current = current | {
                 portbindings.VIF_TYPE: portbindings.VIF_TYPE_UNBOUND,
                 portbindings.VIF_DETAILS: {},
+                "status": constants.PORT_STATUS_DOWN,
             }
         return Port(current=current, places=[place.unbound() for place in self.places])
 

@@ -167,10 +167,10 @@ class Ml2Driver:
         port = contexts.read_port(self._plugin, context, target.resource_id)
         network = contexts.read_network(self._plugin, context, port.current["network_id"])
         build = _PortContexts(self._plugin, context, network)
+        before = contexts.original_port(target.snapshot) if target.snapshot else None
         if target.applied:
-            calls = build.updates(contexts.Port.from_json(target.applied), port)
+            calls = build.next(contexts.Port.from_json(target.applied), before, port)
         else:
-            before = contexts.original_port(target.snapshot) if target.snapshot else None
             calls = build.first(before, port)
         return Work(calls, port.to_json())
 
@@ -199,9 +199,11 @@ class Ml2Driver:
             network_of = parent if known else None
             return [contexts.subnet_context(self._plugin, context, deleted, network_of)]
         port = contexts.deleted_port(snapshot)
+        applied = contexts.Port.from_json(target.applied) if target.applied else port
         return [
-            contexts.port_context(self._plugin, context, port, place, parent)
-            for place in port.places
+            contexts.port_context(self._plugin, context, one, place, parent)
+            for one in ([applied, port] if _has_left(applied, port) else [port])
+            for place in one.places
         ]
 
     def _read_back(self, target: protocol.Target, mech_context: typing.Any) -> None:
@@ -253,14 +255,35 @@ class _PortContexts:
         current = unbound.current | {"network": self._network.current}
         created = contexts.Port(current=current, places=unbound.places)
         calls = [Call(states.Operation.CREATE, self._build(created, created.places[0], None))]
-        updates: list[Call] = []
-        if before and before.places[0].is_bound and not _same_place(before, port):
-            updates += self.updates(before, unbound)
+        updates = self._leave([before] if before else [], port)
         if any(place.is_bound for place in port.places):
             updates += self.updates(unbound, port)
         if before and not updates:
             updates = self.updates(before, port)
         return calls + updates
+
+    def next(
+        self, applied: contexts.Port, before: contexts.Port | None, port: contexts.Port
+    ) -> list[Call]:
+        """Return what takes a port from what this driver applied last to today's row.
+
+        As stock: a port that moves is unbound at its old place, then bound at the new one. It may
+        have been elsewhere in between, where an attempt in vain may have left something.
+        """
+        places = [applied]
+        if before and not _same_place(before, applied):
+            places.append(before)
+        calls = self._leave(places, port)
+        if not calls:
+            return self.updates(applied, port)
+        if any(place.is_bound for place in port.places):
+            calls += self.updates(port.unbound(), port)
+        return calls
+
+    def _leave(self, places: typing.Iterable[contexts.Port], port: contexts.Port) -> list[Call]:
+        """Return the updates that unbind a port at each of these, but where it is today."""
+        left = [one for one in places if _has_left(one, port)]
+        return [call for one in left for call in self.updates(one, port.unbound())]
 
     def updates(self, before: contexts.Port, port: contexts.Port) -> list[Call]:
         """Return the update from one state of a port to another; one a host if distributed."""
@@ -286,11 +309,15 @@ def _require_lease() -> None:
         task.require()
 
 
+def _has_left(before: contexts.Port, port: contexts.Port) -> bool:
+    """Return whether a port was bound elsewhere; a distributed one is bound host by host."""
+    distributed = before.is_distributed or port.is_distributed
+    return not distributed and before.places[0].is_bound and not _same_place(before, port)
+
+
 def _same_place(before: contexts.Port, port: contexts.Port) -> bool:
-    """Return whether a port is bound where it was."""
-    then, now = before.places[0], port.place_at(before.places[0].host)
-    segments = [[level["segment_id"] for level in place.levels] for place in (then, now)]
-    return then.host == now.host and segments[0] == segments[1]
+    """Return whether a port is bound where it was: what else changes, ML2 binds no port anew."""
+    return before.places[0].where == port.place_at(before.places[0].host).where
 
 
 def _hook(resource_type: str, operation: states.Operation) -> str:

@@ -59,7 +59,7 @@ def read(
     children = _children(resource_type)
     if own and children is not None:
         for row in connection.execute(children, {"ids": list(own)}):
-            found[row.owner].add((row.kind, row.named))
+            found[row.owner].update(_references(row.kind, row.named))
     return {
         resource_id: Row(
             exists=True,
@@ -86,7 +86,7 @@ def today(
         row = read(connection, resource_type, [resource_id])[resource_id]
         return row.references if row.exists else None
     rows = connection.execute(_all(resource_type), {"ids": [resource_id]})
-    found = {(row.kind, row.named) for row in rows}
+    found = {reference for row in rows for reference in _references(row.kind, row.named)}
     if (_ITSELF, resource_id) not in found:
         return None
     return tuple(sorted(found - {(_ITSELF, resource_id)}))
@@ -148,7 +148,7 @@ def _by_children(resource_type: str) -> list[sa.Select[typing.Any]]:
         for column, named in through.columns.items()
     ]
     if resource_type == "port":
-        selects.append(_EXTERNAL)
+        selects += [_EXTERNAL, _LINKS]
     if resource_type == "router":
         selects.append(_GATEWAYS_POLICY)
     return selects
@@ -202,7 +202,11 @@ _OF_PORTS = sa.union_all(
         _ADDRESSES.c.port_id.in_(_ids())
     ),
 )
-_BINDINGS = sa.table("ml2_port_bindings", sa.column("port_id"), sa.column("vnic_type"))
+_BINDINGS = sa.table("ml2_port_bindings", *map(sa.column, ("port_id", "vnic_type", "profile")))
+#: The whole profile: no database takes it apart, see :func:`_references`.
+_LINKS = _found(_BINDINGS.c.port_id, "link", _BINDINGS.c.profile).where(
+    _BINDINGS.c.port_id.in_(_ids()), _BINDINGS.c.profile.contains(model_keys.LINKS)
+)
 _EXTERNAL = (
     _found(_BINDINGS.c.port_id, "hcg", _PORTS.c.network_id)
     .select_from(_BINDINGS.join(_PORTS, _PORTS.c.id == _BINDINGS.c.port_id))
@@ -221,6 +225,14 @@ _GATEWAYS_POLICY = (
     )
     .where(_ROUTERS.c.id.in_(_ids()))
 )
+
+
+def _references(kind: str, named: str) -> collections.abc.Iterator[Reference]:
+    """Return what one row of a statement says."""
+    if kind == "link":
+        yield from (("link", link) for link in model_keys.links(named))
+    else:
+        yield kind, named
 
 
 def _named(

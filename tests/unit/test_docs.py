@@ -18,3 +18,11 @@ def test_generated_pages_are_those_of_todays_code():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_example_of_a_driver_is_shown_whole_and_is_as_short_as_promised():
+    page = (REPOSITORY / "docs" / "drivers.md").read_text()
+    promise = "## A driver of your own in under 100 lines\n"
+    code = page.split(promise)[1].split("```python\n")[1].split("```\n")[0]
+    assert "class FabricMechanismDriver" in code
+    assert len(code.splitlines()) < 100

@@ -4,165 +4,61 @@
 """The fabric's unmodified mechanism driver behind the ML2 adapter keeps the driver contract."""
 
 import collections.abc
-import contextlib
 import typing
 
 import pytest
 
-from networking_workflow.drivers import ml2, protocol
-from networking_workflow.drivers.fabric import behaviour, server
-from networking_workflow.model import states
-from tests.contract.drivers import suite
-from tests.functional.fabric import cloud, neutron_process
+from networking_workflow.drivers.fabric import behaviour, server, store
+from networking_workflow.testing import ml2
 
 Json = dict[str, typing.Any]
 
-_CHANGES: dict[str, Json] = {
-    "network": {"name": "renamed"},
-    "subnet": {"dns_nameservers": ["192.0.2.1"]},
-    "port": {"binding:host_id": "one"},
-}
 
+class Fabric:
+    """The controller, with all that it can be made to do."""
 
-def _adapter(plugin: typing.Any) -> ml2.Ml2Driver:
-    driver = plugin.mechanism_manager.mech_drivers["fabric"].obj
-    return ml2.Ml2Driver("fabric", driver, plugin)
+    def __init__(self, running: server.FabricServer) -> None:
+        self._server = running
+        self.url = running.url
 
+    def observe(self, resource_type: str, resource_id: str) -> Json | None:
+        return self._server.store.get(resource_type, resource_id)
 
-def _silenced(plugin: typing.Any) -> None:
-    """Take the driver's own calls away from ML2, so that only the adapter calls it."""
-    plugin.mechanism_manager._call_on_drivers = lambda *arguments, **more: None
+    def stop(self) -> None:
+        self._server.gate.set(behaviour.Behaviour(outage=True))
 
+    def start(self) -> None:
+        self._server.gate.set(behaviour.Behaviour())
 
-def _handles(plugin: typing.Any, kind: str, operation: states.Operation) -> bool:
-    return _adapter(plugin).handles(kind, operation)
-
-
-def _apply(plugin: typing.Any, target: protocol.Target) -> typing.Any:
-    return _adapter(plugin).apply(target)
-
-
-def _delete(plugin: typing.Any, target: protocol.Target) -> None:
-    _adapter(plugin).delete(target)
-
-
-def _probe(plugin: typing.Any) -> None:
-    _adapter(plugin).probe()
-
-
-class _Adapter:
-    """The adapter in Neutron's process."""
-
-    name = "fabric"
-
-    def __init__(self, neutron: neutron_process.Neutron) -> None:
-        self._neutron = neutron
-
-    def handles(self, resource_type: str, operation: states.Operation) -> bool:
-        return typing.cast(bool, self._neutron.call(_handles, resource_type, operation))
-
-    def apply(self, target: protocol.Target) -> suite.Applied:
-        return typing.cast(suite.Applied, self._neutron.call(_apply, target))
-
-    def delete(self, target: protocol.Target) -> None:
-        self._neutron.call(_delete, target)
-
-    def probe(self) -> None:
-        self._neutron.call(_probe)
-
-
-class _World:
-    def __init__(
-        self, neutron: neutron_process.Neutron, driver: _Adapter, fabric: server.FabricServer
-    ) -> None:
-        self._neutron, self._driver, self._fabric = neutron, driver, fabric
-
-    def make(self, kind: str) -> protocol.Target:
-        network = self._neutron.call(cloud.create_network)
-        if kind == "network":
-            return self._target(kind, network, states.Operation.CREATE)
-        self._driver.apply(self._target("network", network, states.Operation.CREATE))
-        create = {"subnet": cloud.create_subnet, "port": cloud.create_port}[kind]
-        made = self._neutron.call(create, network["id"])
-        return self._target(kind, made, states.Operation.CREATE)
-
-    def change(self, target: protocol.Target, applied: suite.Applied) -> protocol.Target:
-        kind, resource_id = target.resource_type, target.resource_id
-        original = self._neutron.call(cloud.get, kind, resource_id)
-        changed = self._neutron.call(cloud.update, kind, resource_id, _CHANGES[kind])
-        snapshot = {"version": 1, "original": original, "deleted": None, "edge": {}}
-        return self._target(kind, changed, states.Operation.UPDATE, snapshot, applied)
-
-    def remove(self, target: protocol.Target, applied: suite.Applied) -> protocol.Target:
-        kind, resource_id = target.resource_type, target.resource_id
-        deleted = self._neutron.call(cloud.get, kind, resource_id)
-        self._neutron.call(cloud.delete, kind, resource_id)
-        snapshot = {"version": 1, "original": None, "deleted": deleted, "edge": {}}
-        return self._target(kind, deleted, states.Operation.DELETE, snapshot, applied)
-
-    def observe(self, target: protocol.Target) -> typing.Any:
-        return self._fabric.store.get(target.resource_type, target.resource_id)
-
-    @contextlib.contextmanager
-    def unreachable(self) -> collections.abc.Iterator[None]:
-        with self._behaving(outage=True):
-            yield
-
-    @contextlib.contextmanager
-    def lost_answer(self) -> collections.abc.Iterator[None]:
-        with self._behaving(drop_answers=1):
-            yield
-
-    @contextlib.contextmanager
-    def _behaving(self, **wanted: typing.Any) -> collections.abc.Iterator[None]:
-        self._fabric.gate.set(behaviour.Behaviour(**wanted))
-        try:
-            yield
-        finally:
-            self._fabric.gate.set(behaviour.Behaviour())
-
-    def _target(
-        self,
-        kind: str,
-        resource: Json,
-        operation: states.Operation,
-        snapshot: Json | None = None,
-        applied: suite.Applied = None,
-    ) -> protocol.Target:
-        return protocol.Target(
-            resource_type=kind,
-            resource_id=resource["id"],
-            operation=operation,
-            snapshot=snapshot,
-            applied=applied,
+    def damage(self, resource_type: str, resource_id: str) -> None:
+        whole = self._server.store.get(resource_type, resource_id)
+        assert whole is not None
+        effect = store.Effect(
+            method="PUT",
+            kind=resource_type,
+            id=resource_id,
+            body=whole | {"name": "damaged"},
+            started_at=0.0,
         )
+        assert self._server.store.do(effect).status == 200
+
+    def lose_answer(self) -> None:
+        self._server.gate.set(behaviour.Behaviour(drop_answers=1))
 
 
-@pytest.fixture(scope="module")
-def fabric() -> collections.abc.Iterator[server.FabricServer]:
-    with server.FabricServer(("127.0.0.1", 0)).running() as running:
-        yield running
+class TestFabric(ml2.Ml2Contract):
+    ALIAS = "fabric"
 
+    @pytest.fixture(scope="class")
+    def backend(self) -> collections.abc.Iterator[Fabric]:
+        with server.FabricServer(("127.0.0.1", 0)).running() as running:
+            yield Fabric(running)
 
-@pytest.fixture(scope="module")
-def neutron(
-    tmp_path_factory: pytest.TempPathFactory, fabric: server.FabricServer
-) -> collections.abc.Iterator[neutron_process.Neutron]:
-    folder = tmp_path_factory.mktemp("fabric")
-    with neutron_process.running(
-        folder, mechanism_drivers="fabric", fabric_url=fabric.url
-    ) as process:
-        process.call(_silenced)
-        yield process
+    @pytest.fixture(scope="class")
+    def configuration(self, backend: Fabric) -> str:
+        return f"[fabric]\nurl = {backend.url}\n"
 
-
-class TestFabric(suite.DriverContract):
-    @pytest.fixture
-    def driver(self, neutron: neutron_process.Neutron) -> _Adapter:
-        return _Adapter(neutron)
-
-    @pytest.fixture
-    def world(
-        self, neutron: neutron_process.Neutron, driver: _Adapter, fabric: server.FabricServer
-    ) -> _World:
-        return _World(neutron, driver, fabric)
+    def changes(self, kind: str, number: int) -> Json:
+        if kind == "port":
+            return {"binding:host_id": f"host-{number}"}
+        return super().changes(kind, number)

@@ -5,6 +5,7 @@
 
 import pytest
 
+from networking_workflow.model import keys as model_keys
 from tests.functional.capture import inprocess
 from tests.functional.capture.world import NAME, key, made_with_external_port, only
 
@@ -70,6 +71,26 @@ def test_external_port_writes_its_networks_chassis_group(world):
         made_with_external_port(world)
     workflow = only(found, "port", "create")
     assert workflow.keys[NAME.format("hcg", world.network["id"])] == "X"
+
+
+def test_ports_at_one_port_of_a_switch_conflict_across_networks(world):
+    link = {"switch_info": "leaf", "port_id": "eth1"}
+    at = {"binding:vnic_type": "baremetal", "binding:profile": {"local_link_information": [link]}}
+    (digest,) = model_keys.links(at["binding:profile"])
+    networks = [world.neutron.create("network", name=f"plugged-{n}") for n in (1, 2)]
+    with world.neutron.capturing() as found:
+        for network in networks:
+            port = world.neutron.create("port", network_id=network["id"], **at)
+            world.neutron.update("port", port["id"], name="renamed")
+            world.neutron.delete("port", port["id"])
+        port = world.neutron.create("port", network_id=network["id"], **at)
+        world.neutron.update("port", port["id"], **{"binding:profile": {}})
+        world.neutron.delete("port", port["id"])
+    ports = [one for one in found if one.row.resource_type == "port"]
+    plugged = [one for one in ports if one.keys.get(NAME.format("link", digest)) == "X"]
+    done = ["create", "update", "delete"]
+    assert sorted(one.operation for one in ports) == sorted(done * 3)
+    assert sorted(one.operation for one in plugged) == sorted([*done * 2, "create", "update"])
 
 
 def test_subnet_takes_its_network_and_the_metadata_port(world):

@@ -205,10 +205,16 @@ def test_port_that_is_bound_later_moved_and_unbound(neutron: neutron_process.Neu
     both, kept = neutron.call(follow, "port", port["id"], UPDATE, kept)
     assert_equal(both, "update_port_postcommit")
 
-    for host in ("one", "two"):
-        neutron.call(cloud.update, "port", port["id"], {"binding:host_id": host})
+    neutron.call(cloud.update, "port", port["id"], {"binding:host_id": "one"})
+    both, kept = neutron.call(follow, "port", port["id"], UPDATE, kept)
+    assert_spans(both)
+
+    for move in ({"binding:host_id": "two"}, {"binding:profile": {"slot": 2}}):
+        neutron.call(cloud.update, "port", port["id"], move)
         both, kept = neutron.call(follow, "port", port["id"], UPDATE, kept)
-        assert_spans(both)
+        assert_equal(both, *["update_port_postcommit"] * 2, but=LATER)
+        assert [said["vif_type"] for _, said in both.ours] == ["unbound", "other"]
+        assert both.ours[0][1]["original_binding_levels"]
 
     neutron.call(cloud.update, "port", port["id"], {"binding:host_id": ""})
     both, kept = neutron.call(follow, "port", port["id"], UPDATE, kept)

@@ -8,6 +8,7 @@ import pathlib
 import re
 
 import pytest
+from neutron_lib.plugins.ml2 import api
 
 from networking_workflow.capture import plugin, refusals
 from networking_workflow.model import errors
@@ -50,7 +51,7 @@ def test_what_becomes_workflows_is_accepted():
         ("service_plugins", "neutron.services.ndp_proxy.plugin.NDPProxyPlugin"),
         ("service_plugins", "some.third.party.Plugin"),
         ("extension_drivers", "testdb"),
-        ("mechanism_drivers", "openvswitch"),
+        ("mechanism_drivers", "macvtap"),
         ("mechanism_drivers", "l2population"),
     ],
 )
@@ -61,9 +62,9 @@ def test_uncovered_plugin_is_refused_by_name(option, name):
 
 def test_every_uncovered_name_is_told_at_once():
     with pytest.raises(errors.ConfigurationError) as raised:
-        refuse(service_plugins=["local_ip", "tag", "metering"], mechanism_drivers=["openvswitch"])
+        refuse(service_plugins=["local_ip", "tag", "metering"], mechanism_drivers=["macvtap"])
     text = str(raised.value)
-    assert "'local_ip'" in text and "'metering'" in text and "'openvswitch'" in text
+    assert "'local_ip'" in text and "'metering'" in text and "'macvtap'" in text
     assert "'tag'" not in text
     assert "core_plugin = ml2" in text
 
@@ -73,6 +74,23 @@ def test_refused_start_ends_with_the_error_in_words(capsys):
         plugin.exit_on_error(lambda: refuse(service_plugins=["local_ip"]))
     assert raised.value.code == plugin.EXIT_REFUSED
     assert "'local_ip'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(refusals.AGENTS_MECHANISM_DRIVERS))
+def test_driver_for_agents_has_no_hook_after_a_commit(name):
+    """Neutron tells the agents: if a release moves that to a hook, it is a task, and looked at."""
+    (entry,) = importlib.metadata.entry_points(group="neutron.ml2.mechanism_drivers", name=name)
+    driver = entry.load()
+    hooks = [hook for hook in dir(api.MechanismDriver) if hook.endswith("_postcommit")]
+    assert len(hooks) == 9
+    assert [h for h in hooks if getattr(driver, h) is not getattr(api.MechanismDriver, h)] == []
+    refuse(mechanism_drivers=[name])
+
+
+def test_trunk_driver_of_another_backend_is_refused_by_name():
+    refusals.refuse_trunk_drivers(["ovn"])
+    with pytest.raises(errors.ConfigurationError, match="trunk driver genericswitch"):
+        refusals.refuse_trunk_drivers(["ovn", "genericswitch"])
 
 
 def listed(heading):
@@ -87,3 +105,10 @@ def test_every_service_plugin_of_neutron_is_documented_as_covered_or_refused():
     names = {entry.name for entry in neutron.select(group="neutron.service_plugins")}
     assert listed("Covered") == refusals.SERVICE_PLUGINS
     assert listed("Refused") == names - refusals.SERVICE_PLUGINS
+
+
+def test_every_refused_mechanism_driver_is_documented():
+    page = pathlib.Path(__file__).parents[3] / "docs" / "support.md"
+    section = page.read_text().split("## Mechanism drivers\n")[1].split("\nRefused:\n")[1]
+    named = re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)
+    assert set(named) == refusals.REFUSED_MECHANISM_DRIVERS.keys()

@@ -5,6 +5,7 @@
 
 import pytest
 import requests
+from networking_generic_switch import exceptions as ngs_exceptions
 from neutron.plugins.ml2.common import exceptions as ml2_exceptions
 from neutron_lib import exceptions
 from oslo_db import exception as db_exceptions
@@ -40,6 +41,22 @@ def test_known_classes_are_translated(raised: Exception, meant: type[errors.Driv
     with pytest.raises(meant) as caught, foreign.translated(CALL):
         raise raised
     assert type(caught.value) is meant
+
+
+NGS_ERRORS = sorted(
+    (each for each in vars(ngs_exceptions).values() if isinstance(each, type)),
+    key=lambda each: each.__name__,
+)
+
+
+@pytest.mark.parametrize("kind", NGS_ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_of_a_generic_switch_may_pass(kind: type[Exception]) -> None:
+    """It says "connect error" whatever a device did: nothing tells that one cannot be reached."""
+    raised = kind.__new__(kind)
+    Exception.__init__(raised, "Please contact your administrator.")
+    with pytest.raises(errors.TransientFailure) as caught, foreign.translated(CALL):
+        raise raised
+    assert type(caught.value) is errors.TransientFailure
 
 
 def test_text_names_the_call_the_class_and_the_drivers_own_words() -> None:

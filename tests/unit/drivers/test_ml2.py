@@ -5,6 +5,7 @@
 
 import collections.abc
 import contextvars
+import typing
 
 import pytest
 import requests
@@ -214,6 +215,35 @@ def test_distributed_port_is_deleted_once_a_host() -> None:
     driver = DeletesPorts()
     adapter(driver).delete(deleted_on("one", "two"))
     assert driver.hosts == ["one", "two"]
+
+
+def applied_at(host: str) -> dict[str, typing.Any]:
+    """Return what is kept of a port that was bound there."""
+    place = deleted_on(host).snapshot["edge"]["distributed"][0]
+    binding = {name: value for name, value in place["binding"].items() if name != "router_id"}
+    current = PORT["deleted"] | {"binding:host_id": host}
+    return {"current": current, "places": [{"binding": binding, "levels": []}]}
+
+
+@pytest.mark.parametrize(
+    ("applied", "hosts"),
+    [(None, ["two"]), ("two", ["two"]), ("one", ["one", "two"])],
+    ids=["never applied", "applied there", "applied elsewhere"],
+)
+def test_deleted_port_is_deleted_where_it_was_applied_last_too(
+    applied: str | None, hosts: list[str]
+) -> None:
+    driver, there = DeletesPorts(), applied_at("two")
+    edge = {"segments": [], "binding": there["places"][0]["binding"]}
+    target = protocol.Target(
+        resource_type="port",
+        resource_id="p1",
+        operation=DELETE,
+        snapshot=PORT | {"deleted": there["current"], "edge": edge},
+        applied=applied_at(applied) if applied else None,
+    )
+    adapter(driver).delete(target)
+    assert driver.hosts == hosts
 
 
 def test_no_hook_is_called_once_the_lease_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
