@@ -55,6 +55,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         browsers.allow()
         seams.see_every_request()
         super().__init__()
+        self.deferred_binding = conf_workflow.deferred_binding(cfg.CONF)
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
 
     def service_plugins_loaded(self) -> None:

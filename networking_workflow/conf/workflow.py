@@ -39,6 +39,14 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "Neutron's own Python code, so 2 to 4 fill a processor core; for more, start more "
         "conductors. Each thread may use one database connection more.",
     ),
+    cfg.ListOpt(
+        "deferred_binding",
+        default=[],
+        help="Mechanism drivers, a comma-separated list of their names in [ml2] mechanism_drivers, "
+        "whose bind_port talks to hardware and is slow. No API call waits for it: a port that one "
+        "of them would bind is answered unbound and PENDING, and a task binds it. The same in "
+        "every process of a cloud (see binding.md).",
+    ),
     cfg.FloatOpt(
         "lease_s",
         default=30.0,
@@ -254,6 +262,23 @@ def allowed(option: cfg.Opt) -> str:
         unit = " of seconds" if option.name.endswith("_s") else ""
         return f"{kind}{unit} from {option.type.min:g} to {option.type.max:g}"
     return kind
+
+
+def deferred_binding(conf: cfg.ConfigOpts) -> frozenset[str]:
+    """Return the mechanism drivers that no API call asks to bind.
+
+    :raises ConfigurationError: if one of them is not configured.
+    """
+    drivers = [name for name in conf.ml2.mechanism_drivers if name]
+    named = conf[GROUP].deferred_binding
+    unknown = [name for name in named if name not in drivers]
+    if unknown:
+        raise errors.ConfigurationError(
+            f"[{GROUP}] deferred_binding = {','.join(named)}: {', '.join(unknown)} is not among "
+            f"[ml2] mechanism_drivers = {','.join(drivers)}. Correct the name, or add the driver "
+            "there."
+        )
+    return frozenset(named)
 
 
 def conductor_settings(conf: cfg.ConfigOpts) -> settings.ConductorSettings:

@@ -18,13 +18,21 @@ from networking_workflow.model import errors, states, tasks, workflows
 
 
 def drivers_for(
-    drivers: typing.Sequence[protocol.Driver], resource_type: str, operation: states.Operation
+    drivers: typing.Sequence[protocol.Driver],
+    resource_type: str,
+    operation: states.Operation,
+    snapshot: workflows.Snapshot | None = None,
 ) -> list[protocol.Driver]:
     """Return who is called, in order: as configured, and for port deletes the other way round.
 
     ML2 calls its mechanism drivers in the same two orders.
     """
-    called = [driver for driver in drivers if driver.handles(resource_type, operation)]
+    called = [
+        driver
+        for driver in drivers
+        if driver.handles(resource_type, operation)
+        and (not isinstance(driver, protocol.Preparing) or driver.wants(snapshot))
+    ]
     if resource_type == "port" and operation is states.Operation.DELETE:
         called.reverse()
     return called

@@ -134,6 +134,16 @@ def test_a_bad_option(tmp_path: pathlib.Path, option: str, value: str, text: str
     assert_refused(ended, f"[workflow] {option} = {value}: {text}")
 
 
+def test_a_deferred_driver_that_is_not_configured(tmp_path: pathlib.Path) -> None:
+    ended = boot(
+        f"sqlite:///{tmp_path}/empty.sqlite",
+        mechanism_drivers=("fabric",),
+        workflow={"deferred_binding": "fabric,fabrik"},
+    )
+    refused = "deferred_binding = fabric,fabrik: fabrik is not among [ml2] mechanism_drivers = "
+    assert_refused(ended, f"[workflow] {refused}fabric.")
+
+
 def accepts(address: tuple[str, int]) -> bool:
     try:
         socket.create_connection(address).close()
