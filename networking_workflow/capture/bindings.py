@@ -112,7 +112,7 @@ _WALK: contextvars.ContextVar[_Walk | None] = contextvars.ContextVar("binding_wa
 
 
 @contextlib.contextmanager
-def _walking(walk: _Walk) -> collections.abc.Iterator[None]:
+def _walking(walk: _Walk | None) -> collections.abc.Iterator[None]:
     token = _WALK.set(walk)
     try:
         yield
@@ -208,7 +208,8 @@ class DeferringMl2Plugin(ml2_plugin.Ml2Plugin):
         # What is not committed is an inactive binding: its caller needs the answer, as does a live
         # migration, and there is no port that could say that it is pending.
         if not (self.deferred_binding and allow_commit and self._may_be_left(context)):
-            return super()._bind_port_if_needed(context, *how)
+            with _walking(None):
+                return super()._bind_port_if_needed(context, *how)
         if self._is_left(context):
             return context
         try:

@@ -77,6 +77,16 @@ def test_no_driver_is_asked_twice_the_later_ones_only_if_the_deferred_one_refuse
     world.settles(other)
 
 
+def test_ports_made_in_one_call_are_bound_each_by_its_task(world: World) -> None:
+    world.slow.bind = switches.accept
+    bodies = [{"network_id": world.network, "binding:host_id": host} for host in ("one", "two")]
+    ports = world.neutron.create_bulk("port", bodies)
+    assert {port["binding:vif_type"] for port in ports} == {"unbound"}
+    world.start()
+    assert [world.settles(port) for port in ports] == ["SYNCED"] * 2
+    assert [world.vif(port)[:2] for port in ports] == [("other", "one"), ("other", "two")]
+
+
 def test_a_port_that_an_earlier_driver_binds_is_bound_in_the_call(world: World) -> None:
     world.early.bind = switches.accept
     port = world.port()
