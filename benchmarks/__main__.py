@@ -13,6 +13,7 @@ import typing
 
 from benchmarks import (
     apply,
+    binding,
     bulk,
     capture,
     claim,
@@ -35,6 +36,7 @@ from lab.databases import pool
 FIGURES: dict[str, typing.Callable[[figures.Scale, pool.Pool], list[figures.Figure]]] = {
     "create": create.run,
     "fabric": fabric.run,
+    "binding": binding.run,
     "ovn": ovn.run,
     "first-task": first_task.run,
     "capture": capture.run,

@@ -56,12 +56,10 @@ class Cloud:
             for _ in range(number)
         ]
 
-    def create_ports(self, network_id: str, number: int) -> list[float]:
+    def create_ports(self, network_id: str, number: int, **values: str) -> list[float]:
         """Create ports one after the other; return the milliseconds of each request."""
-        return [
-            self.client.create("ports", name="bench", network_id=network_id, project_id="bench")[0]
-            for _ in range(number)
-        ]
+        port = {"name": "bench", "network_id": network_id, "project_id": "bench", **values}
+        return [self.client.create("ports", **port)[0] for _ in range(number)]
 
     def create_ports_at_once(self, network_id: str, number: int) -> float:
         """Create ports in one request; return its milliseconds."""
@@ -173,6 +171,7 @@ def ours(
     profile: collections.abc.Mapping[str, typing.Any] | None = None,
     *,
     conductor: str = "embedded",
+    workflow: collections.abc.Mapping[str, typing.Any] | None = None,
     api: type[neutron.NeutronApi] = neutron.NeutronApi,
     process: type[neutron.Conductor] = neutron.Conductor,
     environment: collections.abc.Mapping[str, str] | None = None,
@@ -184,7 +183,7 @@ def ours(
         settings = neutron.Profile(
             database_url=lent.url,
             core_plugin="ml2_workflow",
-            workflow={"conductor": conductor},
+            workflow={"conductor": conductor, **(workflow or {})},
             **dict(profile or {}),
         )
         deployment = stack.enter_context(neutron.Deployment(settings))

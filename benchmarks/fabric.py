@@ -49,6 +49,13 @@ class Fabric:
         """
         self._behave(latency_s=latency_s)
 
+    def set_slow(self, target: str, latency_s: float) -> None:
+        """Make every effect on a target from now on take so many seconds.
+
+        :raises LabError: if the fabric refuses.
+        """
+        self._behave(slow={target: latency_s})
+
     def set_outage(self, outage: bool) -> None:
         """Close every connection unanswered from now on, or no more.
 

@@ -9,7 +9,7 @@ import typing
 
 import webob
 
-from networking_workflow.api import idempotency, prefer
+from networking_workflow.api import bindings, idempotency, prefer
 from networking_workflow.capture import images, restore, session
 from networking_workflow.model import frames
 
@@ -64,7 +64,10 @@ class Around:
         if response.status_int >= 300 or not wanted:
             return response  # an error is told, whatever else was committed
         place = _place(ids, answered.operation_id)
-        return self._waiting.answer(response, ids, wanted, place, answered.undo)
+        told = self._waiting.answer(response, ids, wanted, place, answered.undo)
+        if told.headers.get(prefer.WAIT) == prefer.DONE:
+            bindings.show_bound(request, told, self._application)
+        return told
 
     def _made(self, request: webob.Request) -> idempotency.Answered:
         """Let Neutron answer; return what it opened, too."""

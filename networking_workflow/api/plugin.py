@@ -58,6 +58,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         seams.see_every_request()
         super().__init__()
         session.install(session.CaptureSettings(lanes=self._lanes()))
+        self.deferred_binding = conf_workflow.deferred_binding(cfg.CONF)
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
 
     def _lanes(self) -> tuple[capture_workflows.Lane, ...]:

@@ -31,6 +31,7 @@ def check(conf: cfg.ConfigOpts) -> None:
     conf_workflow.conductor_settings(conf)
     _check_drivers(conf.ml2.mechanism_drivers)
     conf_drivers.limits(conf, conf.ml2.mechanism_drivers)
+    conf_workflow.deferred_binding(conf)
     try:
         with db_api.get_reader_session() as session, session.begin():
             schema.check(session.connection())

@@ -50,6 +50,10 @@ GO_ON = frozenset({"revision_number", "updated_at"})
 #: Columns that backends write at any time.
 MOVED_BY_BACKENDS = frozenset({"status"})
 
+#: Columns that the task of a deferred binding writes, as part of the call's own workflow. What
+#: anybody else makes of them is a workflow.
+MOVED_BY_TASKS = frozenset({"vif_type", "vif_details"})
+
 
 def differ(one: Values | None, other: Values | None) -> bool:
     """Return whether somebody who calls the API has made one row of the other."""

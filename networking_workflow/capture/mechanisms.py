@@ -5,14 +5,13 @@
 
 ``*_precommit`` run as they are, and what an edge-triggered driver will ask for and no row tells
 after the commit goes into the session's transaction. ``*_postcommit`` do nothing: a conductor calls
-the drivers. Binding stays in the API call, for its answer tells Nova how the port is plugged.
+the drivers. Binding stays in the API call, for its answer tells Nova how the port is plugged; see
+``capture.bindings`` for the exception.
 """
 
 import typing
 
-from neutron.plugins.ml2 import managers
-
-from networking_workflow.capture import changes, session, snapshots
+from networking_workflow.capture import bindings, changes, session, snapshots
 
 _BINDING = {
     "host": "binding:host_id",
@@ -23,7 +22,7 @@ _BINDING = {
 }
 
 
-class CapturingMechanismManager(managers.MechanismManager):
+class CapturingMechanismManager(bindings.DeferringMechanismManager):
     """Stands in for the manager that ``Ml2Plugin.__init__`` makes; see ``capture.plugin``.
 
     A create keeps nothing: its rows can be read again, and the context of ``create_port`` lacks at

@@ -6,12 +6,18 @@
 import sys
 import typing
 
-from neutron.plugins.ml2 import plugin as ml2_plugin
 from neutron_lib.plugins import constants, directory
 from oslo_config import cfg
 from oslo_log import log
 
-from networking_workflow.capture import driver_managers, mechanisms, refusals, seams, session
+from networking_workflow.capture import (
+    bindings,
+    driver_managers,
+    mechanisms,
+    refusals,
+    seams,
+    session,
+)
 from networking_workflow.model import errors
 
 LOG = log.getLogger(__name__)
@@ -26,7 +32,7 @@ EXIT_REFUSED = 3
 seams.queue_sqlite_writers()
 
 
-class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):
+class CapturingMl2Plugin(bindings.DeferringMl2Plugin):
     """ML2 with capture. The class that is configured must be called ``Ml2Plugin``.
 
     Neutron looks ``_<class name>__native_*_support`` up by the name of the instance's class

@@ -20,6 +20,7 @@ import logging
 import typing
 
 import sqlalchemy as sa
+from neutron.plugins.ml2 import models
 from neutron_lib.db import api as db_api
 from neutron_lib.db import model_base, standard_attr
 from oslo_db import api as oslo_db_api
@@ -102,6 +103,7 @@ def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) 
         _check_clashes(connection, changed, found)
         _check_dependents(connection, changed)
         _put_back(writer, changed, found)
+        _drop_levels(writer, changed)
         reverts.reverted(writer.connection(), workflow_ids)
 
 
@@ -130,7 +132,7 @@ def _check(name: images.RowName, row: images.Image, now: images.Values | None) -
         if row.after is None or now is None:
             as_left = row.after is now
         else:
-            columns = set(_changed(row)) - images.MOVED_BY_BACKENDS
+            columns = set(_changed(row)) - images.MOVED_BY_BACKENDS - images.MOVED_BY_TASKS
             as_left = all(now[column] == row.after[column] for column in columns)
         if as_left:
             return
@@ -240,6 +242,16 @@ def _put_back(
         _write(writer)
 
 
+def _drop_levels(writer: typing.Any, changed: typing.Mapping[images.RowName, images.Image]) -> None:
+    """Delete the levels that a task gave to bindings which the call made."""
+    for name, row in changed.items():
+        if name.table == models.PortBinding.__tablename__ and row.before is None and row.after:
+            place = {"port_id": row.after["port_id"], "host": row.after["host"]}
+            for level in writer.query(models.PortBindingLevel).filter_by(**place):
+                writer.delete(level)
+    _write(writer)
+
+
 def _write(writer: typing.Any) -> None:
     """Flush, and let nothing be remembered of rows that changed behind the session's back."""
     if writer.new or writer.dirty or writer.deleted:
@@ -275,7 +287,11 @@ def _made(writer: typing.Any, table: str, values: images.Values) -> typing.Any:
 def _set(writer: typing.Any, name: images.RowName, row: images.Image, now: images.Values) -> None:
     assert row.before is not None
     assert row.after is not None
-    columns = [column for column in _changed(row) if now[column] == row.after[column]]
+    columns = [
+        column
+        for column in _changed(row)
+        if now[column] == row.after[column] or column in images.MOVED_BY_TASKS
+    ]
     if not columns:  # or none but a status that a backend has moved since
         return
     mapper = _mappers()[name.table]

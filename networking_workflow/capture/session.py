@@ -41,6 +41,7 @@ from networking_workflow.capture import (
 from networking_workflow.journal import clock, failpoints, fence, record
 from networking_workflow.model import errors
 from networking_workflow.model import running as model_running
+from networking_workflow.model import workflows as model_workflows
 
 LOG = logging.getLogger(__name__)
 
@@ -106,6 +107,12 @@ def add_edge(session: typing.Any, edge: changes.Edge) -> None:
     _of(session).collected.append(edge)
 
 
+def add_note(session: typing.Any, note: changes.Note) -> None:
+    """Have a workflow recorded with the session's transaction for what no row of it tells."""
+    _note_context(session)
+    _of(session).collected.append(note)
+
+
 class _Call(threading.local):
     def __init__(self) -> None:  # once a thread
         self.ids: list[str] | None = None
@@ -113,6 +120,7 @@ class _Call(threading.local):
         self.held: list[str] | None = None  #: to be told of together; None: at each commit
         self.recorded_at: datetime.datetime | None = None
         self.afterwards: list[typing.Callable[[], None]] = []
+        self.followed = False  #: changes of a task's own resource open no workflow
 
 
 _CALL = _Call()
@@ -162,6 +170,20 @@ def after_call(do: typing.Callable[[], None]) -> None:
         do()
     else:
         _CALL.afterwards.append(do)
+
+
+@contextlib.contextmanager
+def following() -> typing.Iterator[None]:
+    """Open no workflow for what a task changes of its own resource within the block.
+
+    For a task which others of the same workflow come after: they read it anyway. Other lanes'
+    workflows are opened.
+    """
+    _CALL.followed = True
+    try:
+        yield
+    finally:
+        _CALL.followed = False
 
 
 def recorded_at() -> datetime.datetime:
@@ -297,6 +319,8 @@ class Capture:
         # Before the workflows' keys: who waits here for another call holds none of them.
         current.posted = idempotency.write(connection, current.collected, origin.operation_id)
         new = workflows.build(connection, current.collected, origin, self.settings.lanes)
+        if running is not None and _CALL.followed:
+            new = [one for one in new if not _is_of_task(one, running.claim)]
         if new:
             current.recorded_at = clock.local()
             current.gens = record.record(connection, new, current.recorded_at)
@@ -322,6 +346,11 @@ class Capture:
             _CALL.held.extend(ids)
         else:
             tell(ids)
+
+
+def _is_of_task(workflow: model_workflows.NewWorkflow, claim: model_workflows.Claim) -> bool:
+    own = (claim.lane, claim.resource_type, claim.resource_id)
+    return (workflow.lane, workflow.resource_type, workflow.resource_id) == own
 
 
 def tell(workflow_ids: list[str]) -> None:

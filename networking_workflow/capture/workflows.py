@@ -247,7 +247,7 @@ def _snapshot(
         if not deleted:
             return _document(deleted=note.deleted, extras={})
         return _document(deleted=deleted[0].deleted, extras=_of_all_hosts(deleted))
-    updates = [edge for edge in edges if edge.original]
+    updates = [edge for edge in edges if not edge.deleted]
     if note.operation is _OP.CREATE or not updates:
         return None
     # Several updates of one transaction: what was before the first, and what is after the last.

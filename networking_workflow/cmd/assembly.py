@@ -13,7 +13,7 @@ from oslo_db import options as db_options
 from networking_workflow.conductor import loop
 from networking_workflow.conf import drivers as conf_drivers
 from networking_workflow.conf import workflow as conf_workflow
-from networking_workflow.drivers import registry
+from networking_workflow.drivers import protocol, registry
 from networking_workflow.journal import engine as journal_engine
 from networking_workflow.journal import galera, journal, lanes, schema
 from networking_workflow.model import errors
@@ -89,13 +89,20 @@ def conductor(plugin: typing.Any, conf: cfg.ConfigOpts, engine: sa.Engine) -> lo
     drivers = registry.build(
         plugin, registry.DriverSettings(ovsdb_timeout_s=conf[conf_workflow.GROUP].ovsdb_timeout_s)
     )
-    limits = conf_drivers.limits(conf, [driver.name for driver in drivers])
+    preparing = [driver for driver in drivers if isinstance(driver, protocol.Preparing)]
+    named = [driver.name for driver in drivers if driver not in preparing]
+    limits = conf_drivers.limits(conf, named)
+    limits |= {
+        driver.name: limits[driver.prepares_for]
+        for driver in preparing
+        if driver.prepares_for in limits
+    }
     return loop.Conductor(
         journal.Journal(engine),
         drivers,
         dataclasses.replace(conf_workflow.conductor_settings(conf), drivers=limits),
         keys.keys_for,
-        conf_workflow.driver_graph(conf, [driver.name for driver in drivers]),
+        conf_workflow.driver_graph(conf, named),
     )
 
 

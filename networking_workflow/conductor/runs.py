@@ -77,6 +77,7 @@ class Run:
         self._journal = tools.journal
         self._running: tasks.StartedTask | None = None
         self._called = False
+        self._followed: str | None = None  #: the task that all others of the workflow come after
         self._children: list[str] = []
         self.in_call: str | None = None  #: the driver that is being called now
         self.replaced = False  #: another worker has taken the place of the one that has this run
@@ -147,7 +148,7 @@ class Run:
         """
         claim = self.claim
         mine = flows.drivers_in(claim.lane, self._tools.graph, self._tools.drivers)
-        return flows.drivers_for(mine, claim.resource_type, claim.operation)
+        return flows.drivers_for(mine, claim.resource_type, claim.operation, claim.snapshot)
 
     # -- call ------------------------------------------------------------------------------------
 
@@ -163,6 +164,7 @@ class Run:
             self._write(lambda: self._journal.succeed(claim))
             return
         self._running = todo[0]
+        self._followed = todo[0].id if len(todo) == len(started) else None
         log = flows.StepLog(self._record_step, claim, todo[0])
         flow = flows.build(claim, todo, log, self, self._tools.graph.after)
         book = models.LogBook(claim.id)
@@ -199,6 +201,8 @@ class Run:
         if error is None:
             applied, error = self._call_if_room(started, fuse)
         state = outcomes.state_after(error, left=self._left(started.driver))
+        if state is states.TaskState.FAILED:
+            self._give_up(started)
         return flows.Outcome(task=started, state=state, error=error, applied=applied)
 
     def _call_if_room(
@@ -261,23 +265,44 @@ class Run:
             return errors.BackendDisturbed(error.detail)
         return error
 
-    def _call_driver(
-        self, started: tasks.StartedTask
-    ) -> tuple[typing.Mapping[str, typing.Any] | None, errors.DriverError | None]:
-        claim, operation = self.claim, self.claim.operation
+    def _give_up(self, started: tasks.StartedTask) -> None:
+        """Let a driver that prepares say so in Neutron's database: the others may read it."""
+        driver = self._driver(started)
+        if isinstance(driver, protocol.Preparing):
+            self._in_task(started, lambda: driver.give_up(self._target(started)))
+
+    def _driver(self, started: tasks.StartedTask) -> protocol.Driver:
         (driver,) = (one for one in self._tools.drivers if one.name == started.driver)
-        target = protocol.Target(
+        return driver
+
+    def _target(self, started: tasks.StartedTask) -> protocol.Target:
+        claim = self.claim
+        return protocol.Target(
             resource_type=claim.resource_type,
             resource_id=claim.resource_id,
-            operation=operation,
+            operation=claim.operation,
             project_id=claim.project_id,
             workflow_id=claim.id,
             task_id=started.id,
             snapshot=claim.snapshot,
             applied=started.applied,
+            has_failed=started.has_failed,
+            followed=started.id == self._followed,
             fan_out=self._fan_out,
         )
-        what = self._what(started)
+
+    def _call_driver(
+        self, started: tasks.StartedTask
+    ) -> tuple[typing.Mapping[str, typing.Any] | None, errors.DriverError | None]:
+        driver, target = self._driver(started), self._target(started)
+        if target.operation is states.Operation.DELETE:
+            return self._in_task(started, lambda: driver.delete(target))
+        return self._in_task(started, lambda: driver.apply(target))
+
+    def _in_task(
+        self, started: tasks.StartedTask, call: typing.Callable[[], T]
+    ) -> tuple[T | None, errors.DriverError | None]:
+        claim = self.claim
         token = running.RUNNING.set(
             running.RunningTask(
                 claim=claim,
@@ -288,9 +313,7 @@ class Run:
         )
         self.in_call = started.driver
         try:
-            if operation is states.Operation.DELETE:
-                return guard.guarded(lambda: driver.delete(target), what)
-            return guard.guarded(lambda: driver.apply(target), what)
+            return guard.guarded(call, self._what(started))
         finally:
             self.in_call = None
             running.RUNNING.reset(token)

@@ -50,6 +50,14 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         "nothing in the others. The same in every process of a cloud; a change of it is refused "
         "while workflows that it concerns are unfinished.",
     ),
+    cfg.ListOpt(
+        "deferred_binding",
+        default=[],
+        help="Mechanism drivers, a comma-separated list of their names in [ml2] mechanism_drivers, "
+        "whose bind_port talks to hardware and is slow. No API call waits for it: a port that one "
+        "of them would bind is answered unbound and PENDING, and a task binds it. The same in "
+        "every process of a cloud (see binding.md).",
+    ),
     cfg.FloatOpt(
         "lease_s",
         default=30.0,
@@ -297,6 +305,23 @@ def driver_graph(conf: cfg.ConfigOpts, drivers: typing.Sequence[str]) -> graph.D
     :raises ConfigurationError: if it is not one.
     """
     return graph.parse(conf[GROUP].driver_graph, drivers)
+
+
+def deferred_binding(conf: cfg.ConfigOpts) -> frozenset[str]:
+    """Return the mechanism drivers that no API call asks to bind.
+
+    :raises ConfigurationError: if one of them is not configured.
+    """
+    drivers = [name for name in conf.ml2.mechanism_drivers if name]
+    named = conf[GROUP].deferred_binding
+    unknown = [name for name in named if name not in drivers]
+    if unknown:
+        raise errors.ConfigurationError(
+            f"[{GROUP}] deferred_binding = {','.join(named)}: {', '.join(unknown)} is not among "
+            f"[ml2] mechanism_drivers = {','.join(drivers)}. Correct the name, or add the driver "
+            "there."
+        )
+    return frozenset(named)
 
 
 def conductor_settings(conf: cfg.ConfigOpts) -> settings.ConductorSettings:

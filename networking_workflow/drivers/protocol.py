@@ -48,6 +48,12 @@ class Target:
 
     Drivers that need an ``original`` (edge-triggered ones) take it from here.
     """
+    has_failed: bool = False
+    """The task is FAILED, nothing came since, and another task of the workflow is tried again."""
+    followed: bool = False
+    """All other tasks of the workflow are still to come: they read what this one writes to the
+    database.
+    """
     fan_out: FanOut = _no_conductor
     """Opens an update of each resource that this change reaches beside its own.
 
@@ -90,6 +96,21 @@ class Driver(typing.Protocol):
 
         :raises BackendUnreachable: otherwise.
         """
+
+
+@typing.runtime_checkable
+class Preparing(typing.Protocol):
+    """A driver that has a task before those of the others, in a few workflows only."""
+
+    @property
+    def prepares_for(self) -> str:
+        """Return the name of the driver whose lane it belongs to."""
+
+    def wants(self, snapshot: workflows.Snapshot | None) -> bool:
+        """Return whether the workflow with this snapshot has a task for it."""
+
+    def give_up(self, target: Target) -> None:
+        """Note in Neutron's database that the task has failed for good."""
 
 
 @typing.runtime_checkable

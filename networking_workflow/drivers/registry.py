@@ -6,7 +6,7 @@
 import dataclasses
 import typing
 
-from networking_workflow.drivers import ml2, protocol
+from networking_workflow.drivers import binding, ml2, protocol
 from networking_workflow.model import states
 
 #: The mechanism driver that is not called through ML2's hooks: its own driver compares, writes what
@@ -28,9 +28,11 @@ def build(plugin: typing.Any, settings: DriverSettings) -> list[protocol.Driver]
 
     :raises ConfigurationError: if a driver refuses what is configured.
     """
+    extensions = plugin.mechanism_manager.ordered_mech_drivers
     return [
-        _build(extension.name, extension.obj, plugin, settings)
-        for extension in plugin.mechanism_manager.ordered_mech_drivers
+        # Of every one: what was deferred before an operator changed the option is bound, too.
+        *(binding.BindingDriver(one.name, one.obj, plugin) for one in extensions),
+        *(_build(one.name, one.obj, plugin, settings) for one in extensions),
     ]
 
 

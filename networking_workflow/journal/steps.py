@@ -121,6 +121,7 @@ def start(
         row = known.get(plan.name)
         state = TaskState(row.task_state) if row else TaskState.PENDING
         attempts = row.attempts if row else 0
+        has_failed = state is TaskState.FAILED
         task_id = row.id if row else fresh[plan.name]
         if state is not TaskState.SUCCESS and not running:
             running = True
@@ -133,6 +134,7 @@ def start(
                 driver=plan.driver,
                 state=state,
                 attempts=attempts,
+                has_failed=has_failed,
                 applied=bodies.get(plan.driver),
             )
         )

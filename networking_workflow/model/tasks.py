@@ -27,6 +27,7 @@ class StartedTask:
     driver: str
     state: states.TaskState  #: SUCCESS: an earlier attempt finished it and nothing came since
     attempts: int
+    has_failed: bool = False  #: it is FAILED, and another task's failure has it called once more
     applied: typing.Mapping[str, typing.Any] | None = None
     """What the driver returned when it last applied the resource; None: never, or nothing."""
 

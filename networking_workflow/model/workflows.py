@@ -103,7 +103,8 @@ def merge_snapshots(earlier: Snapshot | None, later: Snapshot | None) -> Snapsho
     return {
         **earlier,
         **later,
-        "original": earlier.get("original"),
+        # A binding that was left to a task has none: it changed nothing yet.
+        "original": earlier.get("original") or later.get("original"),
         "deleted": later.get("deleted") or earlier.get("deleted"),
         "edge": {**(earlier.get("edge") or {}), **(later.get("edge") or {})},
     }

@@ -19,13 +19,21 @@ from networking_workflow.model import graph as graphs
 
 
 def drivers_for(
-    drivers: typing.Sequence[protocol.Driver], resource_type: str, operation: states.Operation
+    drivers: typing.Sequence[protocol.Driver],
+    resource_type: str,
+    operation: states.Operation,
+    snapshot: workflows.Snapshot | None = None,
 ) -> list[protocol.Driver]:
     """Return who is called, in order: as configured, and for port deletes the other way round.
 
     ML2 calls its mechanism drivers in the same two orders.
     """
-    called = [driver for driver in drivers if driver.handles(resource_type, operation)]
+    called = [
+        driver
+        for driver in drivers
+        if driver.handles(resource_type, operation)
+        and (not isinstance(driver, protocol.Preparing) or driver.wants(snapshot))
+    ]
     if _is_backwards(resource_type, operation):
         called.reverse()
     return called
@@ -40,7 +48,7 @@ def drivers_in(
 ) -> list[protocol.Driver]:
     """Return the drivers of a lane, in its order.
 
-    One that no mechanism driver's name stands for is the default lane's, before the others.
+    One that prepares for another is in its lane, before all others.
 
     :raises TransientFailure: if the graph has no such lane: the workflow was recorded by a process
         that is configured otherwise.
@@ -54,8 +62,12 @@ def drivers_in(
         ) from error
     placed = graph.placed
     places = {name: place for place, name in enumerate(order)}
-    mine = [one for one in drivers if placed.get(one.name, keys.DEFAULT_LANE) == lane]
+    mine = [one for one in drivers if placed.get(_stands_for(one), keys.DEFAULT_LANE) == lane]
     return sorted(mine, key=lambda one: places.get(one.name, -1))
+
+
+def _stands_for(driver: protocol.Driver) -> str:
+    return driver.prepares_for if isinstance(driver, protocol.Preparing) else driver.name
 
 
 def planned(drivers: typing.Iterable[protocol.Driver]) -> list[tasks.PlannedTask]:

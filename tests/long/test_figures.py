@@ -11,6 +11,6 @@ from tests.functional.benchmarks import test_quick
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lanes", "lists", "pages", "waits"])
+@pytest.mark.parametrize("name", ["binding", "lanes", "lists", "pages", "waits"])
 def test_a_quick_run_writes_its_figures(name: str, tmp_path: pathlib.Path) -> None:
     test_quick.test_a_quick_run_writes_its_figures(name, tmp_path)

@@ -23,6 +23,9 @@ class Behaviour:
     """
 
     latency_s: float = 0.0  #: seconds that every effect takes
+    slow: typing.Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Target -> seconds that effects on it take, if that is more."""
+
     failure_rate: float = 0.0  #: 0 to 1: share of effects answered with 503
     fail_next: int = 0  #: this many effects are answered with 503
     fail: typing.Mapping[str, store.Json] = dataclasses.field(default_factory=dict)
@@ -41,9 +44,9 @@ class Behaviour:
             raise ValueError(f"Unknown behaviour: {', '.join(sorted(unknown))}.")
         targets = {name: tuple(body.get(name, ())) for name in ("hang", "lie")}
         wanted = cls(**{**body, **targets})
-        if wanted.latency_s < 0 or not 0 <= wanted.failure_rate <= 1:
+        if min(wanted.latency_s, *wanted.slow.values(), 0) < 0 or not 0 <= wanted.failure_rate <= 1:
             raise ValueError(
-                "latency_s wants at least 0 seconds, failure_rate a share from 0 to 1."
+                "latency_s and slow want at least 0 seconds, failure_rate a share from 0 to 1."
             )
         return wanted
 
@@ -83,7 +86,7 @@ class Gate:
         with self._changed:
             self._in_flight.append(effect)
             self._changed.notify_all()
-            due = time.monotonic() + self._behaviour.latency_s
+            due = time.monotonic() + self._latency_s(effect)
             self._changed.wait_for(lambda: self._behaviour.outage, timeout=due - time.monotonic())
             self._changed.wait_for(lambda: self._behaviour.outage or not self._hangs(effect))
             return self._refusal(effect)
@@ -105,6 +108,10 @@ class Gate:
             if dropped:
                 self._count_down("drop_answers")
             return dropped
+
+    def _latency_s(self, effect: store.Effect) -> float:
+        slow = [self._behaviour.slow.get(target, 0.0) for target in names(effect)]
+        return max(self._behaviour.latency_s, *slow)
 
     def _hangs(self, effect: store.Effect) -> bool:
         return not set(self._behaviour.hang).isdisjoint(names(effect))

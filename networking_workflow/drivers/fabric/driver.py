@@ -40,7 +40,7 @@ class FabricMechanismDriver(api.MechanismDriver):
     def initialize(self) -> None:
         cfg.CONF.register_opts(options.OPTIONS, self.group)
         group = cfg.CONF[self.group]
-        self._vif_type = group.vif_type
+        self._vif_type, self._asks_to_bind = group.vif_type, group.asks_to_bind
         self._client = client.FabricClient(group.url, timeout_s=group.timeout_s)
 
     def create_network_postcommit(self, context: typing.Any) -> None:
@@ -76,10 +76,15 @@ class FabricMechanismDriver(api.MechanismDriver):
 
     def delete_port_postcommit(self, context: typing.Any) -> None:
         self._client.delete("port", context.current["id"])
+        if self._asks_to_bind:
+            self._client.delete("binding", context.current["id"])
 
     def bind_port(self, context: typing.Any) -> None:
-        if self._vif_type:
-            context.set_binding(context.segments_to_bind[0][api.ID], self._vif_type, {})
+        if not self._vif_type:
+            return
+        if self._asks_to_bind:
+            self._client.put("binding", context.current["id"], {"host": context.host})
+        context.set_binding(context.segments_to_bind[0][api.ID], self._vif_type, {})
 
     def probe(self) -> None:
         self._client.health()

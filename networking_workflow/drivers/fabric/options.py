@@ -24,6 +24,12 @@ OPTIONS = (
         default=portbindings.VIF_TYPE_OTHER,
         help="VIF type of ports that this driver binds, on any host; empty binds nothing.",
     ),
+    cfg.BoolOpt(
+        "asks_to_bind",
+        default=False,
+        help="Reserve the port's place on the fabric when it is bound, in bind_port, and wait for "
+        "the answer; name the driver in [workflow] deferred_binding then.",
+    ),
 )
 
 

@@ -16,6 +16,7 @@ KINDS: dict[str, dict[str, str]] = {
     "network": {},
     "subnet": {"network_id": "network"},
     "port": {"network_id": "network"},
+    "binding": {},
 }
 
 _SCHEMA = """

@@ -143,7 +143,7 @@ def test_a_graph_of_drivers_that_is_none(tmp_path: pathlib.Path) -> None:
     ended = boot(url, mechanism_drivers=("fabric",), workflow=graph)
     assert_refused(
         ended,
-        "[workflow] driver_graph: fabric after ovn: ovn is not among the mechanism drivers, fabric.",
+        "[workflow] driver_graph: fabric after ovn: ovn is not among the mechanism drivers",
     )
 
 
@@ -164,6 +164,16 @@ def test_a_bad_group_of_a_driver(
         options={f"workflow_driver:{group}": {option: value}},
     )
     assert_refused(ended, text)
+
+
+def test_a_deferred_driver_that_is_not_configured(tmp_path: pathlib.Path) -> None:
+    ended = boot(
+        f"sqlite:///{tmp_path}/empty.sqlite",
+        mechanism_drivers=("fabric",),
+        workflow={"deferred_binding": "fabric,fabrik"},
+    )
+    refused = "deferred_binding = fabric,fabrik: fabrik is not among [ml2] mechanism_drivers = "
+    assert_refused(ended, f"[workflow] {refused}fabric.")
 
 
 def accepts(address: tuple[str, int]) -> bool:

@@ -140,6 +140,16 @@ def test_latency_is_at_least_what_was_asked(
     assert entry["finished_at"] - entry["started_at"] >= 0.2
 
 
+def test_one_kind_may_be_slower_than_the_others(
+    fabric: server.FabricServer, caller: client.FabricClient
+) -> None:
+    behave(fabric, slow={"binding": 0.2})
+    caller.put("network", "n1", NETWORK)
+    caller.put("binding", "p1", {"host": "h"})
+    network, binding = (one["finished_at"] - one["started_at"] for one in record(fabric))
+    assert network < 0.2 <= binding
+
+
 def test_record_since_a_number_waits_for_what_comes(
     fabric: server.FabricServer, caller: client.FabricClient
 ) -> None:
@@ -167,7 +177,9 @@ def test_a_lie_is_answered_like_the_truth_and_changes_nothing(
     assert caller.get("network", "n1") is None
 
 
-@pytest.mark.parametrize("wrong", [{"latncy": 1}, {"latency_s": -1}, {"failure_rate": 2}])
+@pytest.mark.parametrize(
+    "wrong", [{"latncy": 1}, {"latency_s": -1}, {"failure_rate": 2}, {"slow": {"port": -1}}]
+)
 def test_wrong_behaviour_is_refused(fabric: server.FabricServer, wrong: Json) -> None:
     assert requests.put(f"{fabric.url}/v1/behaviour", json=wrong, timeout=5).status_code == 400
 

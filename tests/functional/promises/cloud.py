@@ -200,10 +200,15 @@ class Cloud:
 
 @contextlib.contextmanager
 def running(
-    database: pool.Database, *, on: ovn.OvnCentral | None = None, **workflow: typing.Any
+    database: pool.Database,
+    *,
+    on: ovn.OvnCentral | None = None,
+    asks_to_bind: bool = False,
+    **workflow: typing.Any,
 ) -> collections.abc.Iterator[Cloud]:
     """Lend a cloud on a blank database, with OVN or a fabric of its own; no process runs yet.
 
+    :param asks_to_bind: let the fabric's driver ask it in ``bind_port``.
     :param workflow: options of the group [workflow].
     """
     schema.create(database)
@@ -222,6 +227,7 @@ def running(
             workflow=TAKE_OVER | workflow,
             tenants=True,
             policy=dict.fromkeys(_PROFILE_RULES, "rule:context_is_admin"),
+            options={"fabric": {"asks_to_bind": True}} if asks_to_bind else {},
         )
         yield Cloud(stack.enter_context(neutron.Deployment(profile)), stack, fabric)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from neutron import manager as neutron_manager
 from neutron.api import api_common, extensions
 from neutron.api.v2 import base
-from neutron.plugins.ml2 import managers
+from neutron.plugins.ml2 import driver_context, managers
 from neutron.plugins.ml2 import plugin as ml2_plugin
 from neutron.plugins.ml2.drivers.ovn.mech_driver import mech_driver
 from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import maintenance, ovsdb_monitor
@@ -53,6 +53,16 @@ UPSTREAM = {
     mech_driver.OVNMechanismDriver.subscribe: "824eb0357896",
     ml2_plugin.Ml2Plugin.__init__: "cecd886db08d",
     managers.MechanismManager._call_on_drivers: "c85d08eb8b0e",
+    ml2_plugin.Ml2Plugin._bind_port_if_needed: "7e215d51e886",
+    ml2_plugin.Ml2Plugin._should_bind_port: "33143c04c01b",
+    ml2_plugin.Ml2Plugin._attempt_binding: "7949c7d742a3",
+    ml2_plugin.Ml2Plugin._bind_port: "78293c45ea24",
+    ml2_plugin.Ml2Plugin._commit_port_binding: "bf05f1114a2a",
+    ml2_plugin.Ml2Plugin.create_port_binding: "f8675fbb1c9c",
+    managers.MechanismManager.bind_port: "5013f5732ea5",
+    managers.MechanismManager._bind_port_level: "72008ef93fa1",
+    managers.MechanismManager._check_drivers_connectivity: "c06af7d97e15",
+    driver_context.PortContext.__init__: "e7bbcb7148a0",
     api_common.is_native_pagination_supported: "abdd908dd447",
     base.Controller._is_native_bulk_supported: "a1eeb168efd2",
     enginefacade._TransactionFactory._setup_for_connection: "7189b0e476bb",

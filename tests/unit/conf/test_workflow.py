@@ -98,3 +98,26 @@ def test_options_are_offered_to_the_sample_generator() -> None:
     ((group, options),) = workflow.list_opts()
     assert group == "workflow"
     assert [option.name for option in options] == [option.name for option in workflow.OPTIONS]
+
+
+def with_drivers(folder: pathlib.Path, text: str) -> cfg.ConfigOpts:
+    """Read the group of a cloud with two mechanism drivers."""
+    conf = read(folder, text)
+    drivers = cfg.ListOpt("mechanism_drivers", default=["ovn", "fabric"])
+    conf.register_opts([drivers], group="ml2")
+    return conf
+
+
+def test_no_binding_is_deferred_unless_a_driver_is_named(tmp_path: pathlib.Path) -> None:
+    assert workflow.deferred_binding(with_drivers(tmp_path, "")) == frozenset()
+    named = with_drivers(tmp_path, "deferred_binding = fabric")
+    assert workflow.deferred_binding(named) == {"fabric"}
+
+
+def test_a_deferred_driver_that_is_not_configured_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.ConfigurationError) as refused:
+        workflow.deferred_binding(with_drivers(tmp_path, "deferred_binding = fabric,ovm"))
+    assert str(refused.value) == (
+        "[workflow] deferred_binding = fabric,ovm: ovm is not among [ml2] mechanism_drivers = "
+        "ovn,fabric. Correct the name, or add the driver there."
+    )

@@ -41,3 +41,15 @@ def test_a_change_without_a_snapshot_adds_nothing() -> None:
     snapshot = {"version": 1, "original": None, "deleted": None, "edge": {}}
     assert merge_snapshots(None, snapshot) == merge_snapshots(snapshot, None) == snapshot
     assert merge_snapshots(None, None) is None
+
+
+def test_a_binding_that_was_left_to_a_task_hides_no_original_of_a_later_change() -> None:
+    left = {"version": 1, "original": None, "deleted": None, "edge": {"deferred_binding": {}}}
+    change = {"version": 1, "original": {"name": "a"}, "deleted": None, "edge": {"x": 1}}
+    for one, other in ((left, change), (change, left)):
+        assert merge_snapshots(one, other) == {
+            "version": 1,
+            "original": {"name": "a"},
+            "deleted": None,
+            "edge": {"deferred_binding": {}, "x": 1},
+        }

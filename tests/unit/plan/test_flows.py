@@ -3,12 +3,16 @@
 
 """From a workflow to a flow: who is called when, and what is written between two calls."""
 
+import dataclasses
+import json
+
 import pytest
 from taskflow import engines
 from taskflow.persistence import models
 
+from networking_workflow.drivers import binding
 from networking_workflow.engine import null
-from networking_workflow.model import errors, states, tasks, workflows
+from networking_workflow.model import bindings, errors, states, tasks, workflows
 from networking_workflow.plan import flows
 from tests.unit.conductor.drivers import MemoryDriver
 
@@ -92,6 +96,25 @@ def test_drivers_in_the_configured_order_and_reversed_for_port_deletes():
 
 def test_a_driver_that_does_not_handle_it_has_no_task():
     assert flows.drivers_for([MemoryDriver()], "address_group", states.Operation.CREATE) == []
+
+
+def test_a_binding_has_a_task_only_where_a_call_left_one_for_its_driver():
+    create, delete = states.Operation.CREATE, states.Operation.DELETE
+    port, binds = MemoryDriver("fabric"), binding.BindingDriver("fabric", None, None)
+    level = bindings.Level(driver="fabric", segments=[{"id": "s"}])
+    left = bindings.Deferral(host="h", vnic_type="normal", profile="", levels=(level,))
+
+    def called(snapshot, operation=create):
+        return flows.drivers_for([binds, port], "port", operation, snapshot)
+
+    def snapshot(deferral):
+        return json.loads(json.dumps({"edge": {bindings.EDGE: deferral.to_json()}}))
+
+    assert called(snapshot(left)) == [binds, port]
+    assert called(snapshot(left), delete) == [port]
+    assert called({"edge": {}}) == called({"edge": None}) == called(None) == [port]
+    other = dataclasses.replace(left, levels=(dataclasses.replace(level, driver="other"),))
+    assert called(snapshot(other)) == [port]
 
 
 def test_positions_are_the_order_of_the_calls():

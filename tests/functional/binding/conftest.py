@@ -1,0 +1,32 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""One Neutron a database for the tests of this folder."""
+
+import collections.abc
+
+import pytest
+
+from lab.databases import pool
+from tests.functional.binding.world import World
+from tests.functional.capture import inprocess
+
+
+@pytest.fixture(scope="package", params=["mariadb", "sqlite"])
+def running(
+    request: pytest.FixtureRequest, database_pool: pool.Pool
+) -> collections.abc.Iterator[World]:
+    database = database_pool.create(request.param, "binding")
+    with pool.engine(database.url) as made:
+        inprocess.tables_of(made)
+    world = World(database)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world(running: World) -> collections.abc.Iterator[World]:
+    """Switches that refuse; conductors end with the test."""
+    running.reset()
+    yield running
+    running.stop()
