@@ -76,7 +76,11 @@ def conductor(plugin: typing.Any, conf: cfg.ConfigOpts, engine: sa.Engine) -> lo
     :raises ConfigurationError: if an option or a driver refuses.
     """
     drivers = registry.build(
-        plugin, registry.DriverSettings(ovsdb_timeout_s=conf[conf_workflow.GROUP].ovsdb_timeout_s)
+        plugin,
+        registry.DriverSettings(
+            ovsdb_timeout_s=conf[conf_workflow.GROUP].ovsdb_timeout_s,
+            mode=conf_workflow.mode(conf),
+        ),
     )
     return loop.Conductor(
         journal.Journal(engine),
