@@ -27,13 +27,30 @@ Application = collections.abc.Callable[..., collections.abc.Iterable[bytes]]
 StartResponse = collections.abc.Callable[..., typing.Any]
 
 
+def _left_to_stock() -> restore.Restored:
+    return restore.Restored(
+        done=False,
+        why_not="This service compares what stock Neutron does, and undoes nothing; the change "
+        "stays.",
+    )
+
+
 class Around:
-    """A WSGI application around Neutron's; unless asked otherwise it answers what that answers."""
+    """A WSGI application around Neutron's; unless asked otherwise it answers what that answers.
+
+    :param undoes: what a caller waits for in vain is undone.
+    """
 
     def __init__(
-        self, application: Application, waiting: prefer.Waiting, keys: idempotency.Keys
+        self,
+        application: Application,
+        waiting: prefer.Waiting,
+        keys: idempotency.Keys,
+        *,
+        undoes: bool = True,
     ) -> None:
         self._application, self._waiting, self._keys = application, waiting, keys
+        self._undoes = undoes
 
     def __call__(
         self, environ: Environ, start_response: StartResponse
@@ -82,6 +99,8 @@ class Around:
 
     def _waited_for(self, request: webob.Request) -> idempotency.Answered:
         """Let Neutron answer, and keep what it changes, so that it can be undone."""
+        if not self._undoes:
+            return dataclasses.replace(self._made(request), undo=_left_to_stock)
         with images.keeping() as changed:
             answered = self._made(request)
 

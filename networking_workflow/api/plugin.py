@@ -31,6 +31,7 @@ from networking_workflow.cmd import assembly, embedded, servers
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.drivers import registry as drivers
 from networking_workflow.journal import journal as journals
+from networking_workflow.model.modes import Mode
 from networking_workflow.model.status import StatusMode
 
 #: Of the API extension that every deployment with this plugin has.
@@ -52,6 +53,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
     def __init__(self) -> None:
         capture_plugin.exit_on_error(servers.refuse_a_later_fork)
         capture_plugin.exit_on_error(lambda: startup.check(cfg.CONF))
+        self.mode = conf_workflow.mode(cfg.CONF)
         sync_state.install()
         status.install()
         browsers.allow()
@@ -114,7 +116,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         if group.status_mode == StatusMode.EXTENDED:
             application = status.Extended(application)
         keys = idempotency.Keys(lambda key: self.journal.made_under(key), application)
-        return headers.Around(application, waiting, keys)
+        return headers.Around(application, waiting, keys, undoes=self.mode is Mode.DRIVE)
 
     @property
     def supported_extension_aliases(self) -> list[str]:

@@ -6,7 +6,7 @@
 ``*_precommit`` run as they are, and what an edge-triggered driver will ask for and no row tells
 after the commit goes into the session's transaction. ``*_postcommit`` do nothing: a conductor calls
 the drivers. Binding stays in the API call, for its answer tells Nova how the port is plugged; see
-``capture.bindings`` for the exception.
+``capture.bindings`` for the exception. In the mode ``shadow`` ``*_postcommit`` are stock's.
 """
 
 import typing
@@ -22,7 +22,7 @@ _BINDING = {
 }
 
 
-class CapturingMechanismManager(bindings.DeferringMechanismManager):
+class RecordingMechanismManager(bindings.DeferringMechanismManager):
     """Stands in for the manager that ``Ml2Plugin.__init__`` makes; see ``capture.plugin``.
 
     A create keeps nothing: its rows can be read again, and the context of ``create_port`` lacks at
@@ -66,6 +66,10 @@ class CapturingMechanismManager(bindings.DeferringMechanismManager):
         """Call the drivers, and keep the port with its binding and network."""
         super().delete_port_precommit(context)
         _keep(context, "port", _port_extras(context), delete=True)
+
+
+class CapturingMechanismManager(RecordingMechanismManager):
+    """And leaves the drivers to conductors."""
 
     def create_network_postcommit(self, context: typing.Any) -> None:
         """Do nothing: the workflow does it."""

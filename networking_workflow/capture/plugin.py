@@ -1,7 +1,10 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""The core plugin: ML2 whose changes become workflows and whose API sends nothing to a backend."""
+"""The core plugin: ML2 whose changes become workflows and whose API sends nothing to a backend.
+
+In the mode ``shadow`` the changes become workflows as well, and the API sends what stock's sends.
+"""
 
 import sys
 import typing
@@ -19,6 +22,7 @@ from networking_workflow.capture import (
     session,
 )
 from networking_workflow.model import errors
+from networking_workflow.model.modes import Mode
 
 LOG = log.getLogger(__name__)
 
@@ -45,11 +49,16 @@ class CapturingMl2Plugin(bindings.DeferringMl2Plugin):
     __native_pagination_support = True
     __native_sorting_support = True
 
+    mode = Mode.DRIVE  #: to be set before this class's constructor
+
     def __init__(self) -> None:
         exit_on_error(_refuse_uncovered)
         seams.see_service_plugins_loaded()
         super().__init__()
         session.install()
+        if self.mode is Mode.SHADOW:
+            self._leave_stock()
+            return
         self._lift_subscriptions()
         drivers = self.mechanism_manager.ordered_mech_drivers
         hearing = {driver.name: seams.receivers_after_commit(driver.obj) for driver in drivers}
@@ -63,8 +72,19 @@ class CapturingMl2Plugin(bindings.DeferringMl2Plugin):
     @mechanism_manager.setter
     def mechanism_manager(self, manager: typing.Any) -> None:
         # ML2's constructor makes the manager itself and offers no way to give it another class.
-        manager.__class__ = mechanisms.CapturingMechanismManager
+        manager.__class__ = _MANAGERS[self.mode]
         self.__dict__["mechanism_manager"] = manager
+
+    def _leave_stock(self) -> None:
+        """Lift nothing; OVN's driver is another for conductors' threads and SQLite only."""
+        ovn = self.mechanism_manager.mech_drivers.get("ovn")
+        if ovn is not None:
+            seams.keep_ovn_heartbeats_off_the_event_thread()
+            from networking_workflow.drivers.ovn import modes as ovn_modes
+            from networking_workflow.drivers.ovn import seams as ovn_seams
+
+            exit_on_error(ovn_modes.check_is_known)
+            ovn_seams.use_own_connections(ovn.obj, pings_apart=False)
 
     def _lift_subscriptions(self) -> None:
         ovn = self.mechanism_manager.mech_drivers.get("ovn")
@@ -84,6 +104,8 @@ class CapturingMl2Plugin(bindings.DeferringMl2Plugin):
 
         :raises SystemExit: if they have drivers that are not covered.
         """
+        if self.mode is Mode.SHADOW:
+            return
         l3_plugin = directory.get_plugin(constants.L3)
         if l3_plugin is not None:
             self._router_plugin_loaded(l3_plugin)
@@ -113,6 +135,12 @@ class CapturingMl2Plugin(bindings.DeferringMl2Plugin):
         exit_on_error(lambda: refusals.refuse_router_providers(providers))
         exit_on_error(lambda: seams.lift_ovn_router_subscriptions(l3_plugin))
         seams.read_router_zones_from_the_database(l3_plugin)
+
+
+_MANAGERS = {
+    Mode.DRIVE: mechanisms.CapturingMechanismManager,
+    Mode.SHADOW: mechanisms.RecordingMechanismManager,
+}
 
 
 def _refuse_uncovered() -> None:

@@ -87,10 +87,14 @@ def conductor(plugin: typing.Any, conf: cfg.ConfigOpts, engine: sa.Engine) -> lo
     :raises ConfigurationError: if an option or a driver refuses.
     """
     drivers = registry.build(
-        plugin, registry.DriverSettings(ovsdb_timeout_s=conf[conf_workflow.GROUP].ovsdb_timeout_s)
+        plugin,
+        registry.DriverSettings(
+            ovsdb_timeout_s=conf[conf_workflow.GROUP].ovsdb_timeout_s,
+            mode=conf_workflow.mode(conf),
+        ),
     )
     preparing = [driver for driver in drivers if isinstance(driver, protocol.Preparing)]
-    named = [driver.name for driver in drivers if driver not in preparing]
+    named = list(registry.known_kinds(plugin))
     limits = conf_drivers.limits(conf, named)
     limits |= {
         driver.name: limits[driver.prepares_for]

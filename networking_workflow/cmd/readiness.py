@@ -14,6 +14,7 @@ import enum
 from oslo_upgradecheck import upgradecheck
 
 from networking_workflow.journal import readiness
+from networking_workflow.model.modes import Mode
 from networking_workflow.model.states import WorkflowState
 
 #: The names that core_plugin may have for the plugin that records workflows, and for stock's.
@@ -57,6 +58,7 @@ class Facts:
     unrecorded: readiness.Unrecorded
     since: datetime.datetime  #: changes without a workflow were looked for from here on
     clock_s: float  #: by how much this host is ahead of the database server
+    mode: Mode = Mode.DRIVE
 
     @property
     def unfinished(self) -> dict[WorkflowState, int]:
@@ -75,6 +77,8 @@ class Facts:
 
 def answers(direction: Direction, facts: Facts) -> list[Answer]:
     """Return what each check of the database says."""
+    if direction is Direction.BACK and facts.mode is Mode.SHADOW:
+        return [_nothing_left_to_do(facts), _seen(facts)]
     if direction is Direction.BACK:
         return [_drained(facts), _failed_before_the_way_back(facts), _apart(facts)]
     checks = (_core_plugin, _conductors, _queue, _recorded, _clocks)
@@ -83,6 +87,13 @@ def answers(direction: Direction, facts: Facts) -> list[Answer]:
 
 def _core_plugin(facts: Facts) -> Answer:
     name, alive = facts.core_plugin, _named(facts.conductors.by_host)
+    if name in OURS and facts.mode is Mode.SHADOW:
+        return _answer(
+            "Core plugin",
+            _SUCCESS,
+            f"core_plugin = {name} with [workflow] mode = shadow: stock makes the backends follow, "
+            "and workflows compare. It must be so on every host.",
+        )
     if name in OURS:
         return _answer("Core plugin", _SUCCESS, f"core_plugin = {name}.")
     if name not in STOCK:
@@ -139,7 +150,13 @@ def _queue(facts: Facts) -> Answer:
             f"{_counted(stuck)} wait for a backend or for another resource: "
             "GET /v2.0/workflows?workflow_state=RETRYING (or HELD) says for which."
         )
-    if facts.failed:
+    if facts.failed and facts.mode is Mode.SHADOW:
+        complaints.append(
+            f"{_counted({WorkflowState.FAILED: facts.failed})}: stock has left the backend with "
+            "something else than the database says. GET /v2.0/tasks?task_state=FAILED says what; "
+            "change these resources again, or retry, which compares once more."
+        )
+    elif facts.failed:
         complaints.append(
             f"{_counted({WorkflowState.FAILED: facts.failed})}: change these resources again, "
             "or retry or skip the workflows."
@@ -186,6 +203,29 @@ def _clocks(facts: Facts) -> Answer:
         _WARNING,
         f"{apart} Leases and retries go by the database's clock and are safe; times that are shown "
         "are not. Let both follow the same time servers.",
+    )
+
+
+def _nothing_left_to_do(facts: Facts) -> Answer:
+    """In the mode ``shadow`` the queue holds comparisons only."""
+    lost = f" {_counted(facts.unfinished)}: not compared yet." if facts.unfinished else ""
+    return _answer(
+        "Queue",
+        _SUCCESS,
+        f"[workflow] mode = shadow: stock has made every change itself, as it goes on doing.{lost}",
+    )
+
+
+def _seen(facts: Facts) -> Answer:
+    """What the comparisons have found stays as it is."""
+    if not facts.failed:
+        return _answer("Failed workflows", _SUCCESS, "There are none.")
+    return _answer(
+        "Failed workflows",
+        _WARNING,
+        f"{_counted({WorkflowState.FAILED: facts.failed})}: so much of what stock has left in the "
+        "backends differs from the database. ml2 shows no sync_state that says so; change these "
+        "resources again.",
     )
 
 

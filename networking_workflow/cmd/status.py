@@ -34,6 +34,7 @@ from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.drivers.ovn import modes as ovn_modes
 from networking_workflow.journal import clock, readiness, schema
 from networking_workflow.model import errors
+from networking_workflow.model.modes import Mode
 
 PROGRAM = "neutron-workflow-status"
 
@@ -141,7 +142,8 @@ def _check_options() -> None:
     conf_workflow.check(cfg.CONF)
     conf_drivers.limits(cfg.CONF, cfg.CONF.ml2.mechanism_drivers)
     if "ovn" in cfg.CONF.ml2.mechanism_drivers:
-        ovn_modes.check()
+        shadow = conf_workflow.mode(cfg.CONF) is Mode.SHADOW
+        (ovn_modes.check_is_known if shadow else ovn_modes.check)()
 
 
 def _of_database(direction: Direction, within_minutes: int) -> list[Answer]:
@@ -190,7 +192,15 @@ def _facts(connection: sa.Connection, within_minutes: int) -> Facts:
         unrecorded=readiness.unrecorded(connection, since),
         since=since,
         clock_s=(host_time - now).total_seconds(),
+        mode=_mode(),
     )
+
+
+def _mode() -> Mode:
+    try:
+        return conf_workflow.mode(cfg.CONF)
+    except (ValueError, cfg.Error):  # which the check of the options has said
+        return Mode.DRIVE
 
 
 def _is_separate() -> bool:

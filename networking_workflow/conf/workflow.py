@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from networking_workflow.conductor import settings
 from networking_workflow.model import errors, graph, retry
+from networking_workflow.model.modes import Mode
 from networking_workflow.model.status import StatusMode
 
 GROUP = "workflow"
@@ -19,7 +20,24 @@ GROUP = "workflow"
 EMBEDDED = "embedded"
 SEPARATE = "separate"
 
+#: In the mode ``shadow``: how often a difference is looked at, while stock's call may be under way:
+#: for 8 to 16 seconds in all.
+_LOOKS = retry.RetryPolicy(attempts=6, first_delay_s=0.5, max_delay_s=8.0)
+
 OPTIONS: tuple[cfg.Opt, ...] = (
+    cfg.StrOpt(
+        "mode",
+        default=Mode.DRIVE.value,
+        choices=[
+            (Mode.DRIVE.value, "conductors make the backends follow, after the call"),
+            (Mode.SHADOW.value, "stock ML2 does, in the call; conductors only compare"),
+        ],
+        help="Who makes the backends follow. With 'shadow' every driver is called as stock ML2 "
+        "calls it, workflows only compare what the backend then holds, and what differs is FAILED "
+        "and DRIFTED (see adopt.md); attempts, first_delay_s and max_delay_s mean nothing then: a "
+        "difference is looked at 6 times within 8 to 16 seconds. The same for all processes: "
+        "stop all, then start all.",
+    ),
     cfg.StrOpt(
         "conductor",
         default=EMBEDDED,
@@ -308,7 +326,7 @@ def driver_graph(conf: cfg.ConfigOpts, drivers: typing.Sequence[str]) -> graph.D
 
 
 def deferred_binding(conf: cfg.ConfigOpts) -> frozenset[str]:
-    """Return the mechanism drivers that no API call asks to bind.
+    """Return the mechanism drivers that no API call asks to bind; stock ML2 asks all itself.
 
     :raises ConfigurationError: if one of them is not configured.
     """
@@ -321,7 +339,22 @@ def deferred_binding(conf: cfg.ConfigOpts) -> frozenset[str]:
             f"[ml2] mechanism_drivers = {','.join(drivers)}. Correct the name, or add the driver "
             "there."
         )
-    return frozenset(named)
+    return frozenset() if mode(conf) is Mode.SHADOW else frozenset(named)
+
+
+def mode(conf: cfg.ConfigOpts) -> Mode:
+    """Return who makes the backends follow; the options have been checked."""
+    return Mode(conf[GROUP].mode)
+
+
+def _retry(group: typing.Any) -> retry.RetryPolicy:
+    if group.mode == Mode.SHADOW:
+        return _LOOKS
+    return retry.RetryPolicy(
+        attempts=group.attempts,
+        first_delay_s=group.first_delay_s,
+        max_delay_s=group.max_delay_s,
+    )
 
 
 def conductor_settings(conf: cfg.ConfigOpts) -> settings.ConductorSettings:
@@ -337,11 +370,7 @@ def conductor_settings(conf: cfg.ConfigOpts) -> settings.ConductorSettings:
             workers=group.workers,
             lease_s=group.lease_s,
             poll_s=group.poll_s,
-            retry=retry.RetryPolicy(
-                attempts=group.attempts,
-                first_delay_s=group.first_delay_s,
-                max_delay_s=group.max_delay_s,
-            ),
+            retry=_retry(group),
             drain_s=group.drain_s,
             chores_s=group.chores_s,
             probe_s=group.probe_s,

@@ -6,8 +6,9 @@
 import dataclasses
 import typing
 
-from networking_workflow.drivers import binding, ml2, protocol
+from networking_workflow.drivers import binding, ml2, protocol, shadow
 from networking_workflow.model import states
+from networking_workflow.model.modes import Mode
 
 #: The mechanism driver that is not called through ML2's hooks: its own driver compares, writes what
 #: differs and reads back.
@@ -19,21 +20,38 @@ class DriverSettings:
     """What drivers are told by value."""
 
     ovsdb_timeout_s: float = 10.0  #: seconds that one OVN database transaction may take
+    mode: Mode = Mode.DRIVE
 
 
 def build(plugin: typing.Any, settings: DriverSettings) -> list[protocol.Driver]:
     """Return the drivers of a core plugin whose mechanism drivers are initialised.
 
-    Opens no connection: a backend that is down when a process starts is met at the first call.
+    Opens no connection: a backend that is down when a process starts is met at the first call. In
+    the mode ``shadow`` they cannot write, and one that cannot look is left out.
 
     :raises ConfigurationError: if a driver refuses what is configured.
     """
-    extensions = plugin.mechanism_manager.ordered_mech_drivers
+    known = plugin.mechanism_manager.ordered_mech_drivers
+    if settings.mode is Mode.SHADOW:
+        looking = (_look(one.name, one.obj, plugin, settings) for one in known)
+        return [shadow.ShadowDriver(one) for one in looking if one is not None]
     return [
         # Of every one: what was deferred before an operator changed the option is bound, too.
-        *(binding.BindingDriver(one.name, one.obj, plugin) for one in extensions),
-        *(_build(one.name, one.obj, plugin, settings) for one in extensions),
+        *(binding.BindingDriver(one.name, one.obj, plugin) for one in known),
+        *(_build(one.name, one.obj, plugin, settings) for one in known),
     ]
+
+
+def _look(
+    alias: str, mech_driver: typing.Any, plugin: typing.Any, settings: DriverSettings
+) -> shadow.Comparing | None:
+    if alias == OVN:
+        from networking_workflow.drivers.ovn import comparing as ovn
+
+        return ovn.OvnComparing(mech_driver, plugin=plugin, timeout_s=settings.ovsdb_timeout_s)
+    if isinstance(mech_driver, protocol.Observing):
+        return shadow.ObservingComparing(alias, mech_driver, plugin)
+    return None
 
 
 def known_kinds(plugin: typing.Any) -> dict[str, frozenset[str] | None]:

@@ -175,7 +175,7 @@ class Journal:
     def fail(
         self, claim: workflows.Claim, failure: failures.Failure, results: Results = ()
     ) -> None:
-        """FAILED: holds nothing, blocks nobody; the resource shows ERROR."""
+        """FAILED: holds nothing, blocks nobody; the resource shows what the failure means."""
         self._end(claim, lambda c: settle.fail(c, claim, failure, results))
 
     def retry_later(

@@ -158,11 +158,11 @@ def succeed_unmanaged(connection: sa.Connection, claim: workflows.Claim) -> Ende
 def fail(
     connection: sa.Connection, claim: workflows.Claim, failure: failures.Failure, results: Results
 ) -> Ended:
-    """RUNNING to FAILED: holds nothing and blocks nobody."""
+    """RUNNING to FAILED: holds nothing and blocks nobody; shows what the failure means."""
     _end(connection, claim, WorkflowState.FAILED, failure=failure)
     steps.end(connection, claim, results)
     woken = give_back(connection, claim.id)
-    sync.settle(connection, sync.of(claim), claim.gen, SyncState.ERROR, failure.code)
+    sync.settle(connection, sync.of(claim), claim.gen, failure.shows, failure.code)
     return Ended(woken=woken)
 
 

@@ -3,7 +3,7 @@
 
 """The error tree. Each says what happened, what it means and what to do, and carries its data."""
 
-from networking_workflow.model import failures
+from networking_workflow.model import failures, states
 
 
 class WorkflowError(Exception):
@@ -96,6 +96,17 @@ class BackendDisturbed(TransientFailure):
     """As :class:`BackendDiffers`, but an earlier call may have landed late: look once more."""
 
     code = failures.FailureCode.BACKEND_DIFFERS
+
+
+class BackendDrifted(TransientFailure):
+    """Who only looks found a difference: perhaps too early, so look again; else it has drifted."""
+
+    code = failures.FailureCode.BACKEND_DIFFERS
+
+    @property
+    def failure(self) -> failures.Failure:
+        """Return what the journal records: nothing failed but the comparison."""
+        return failures.Failure(code=self.code, detail=self.detail, shows=states.SyncState.DRIFTED)
 
 
 class MissingReference(DriverError):

@@ -6,6 +6,8 @@
 import dataclasses
 import enum
 
+from networking_workflow.model.states import SyncState
+
 
 class FailureCode(enum.StrEnum):
     """What a tenant may read; the text of each code is in :data:`TENANT_TEXT`."""
@@ -48,6 +50,7 @@ class Failure:
 
     code: FailureCode
     detail: str  #: the driver's own words; admins only, never in a tenant's answer
+    shows: SyncState = SyncState.ERROR  #: of the resource, if a workflow ends with this failure
 
     @property
     def message(self) -> str:

@@ -43,13 +43,17 @@ class Pair:
 
 
 class Connections:
-    """Keeps one :class:`Pair` alive; safe to use from several threads."""
+    """Keeps one :class:`Pair` alive; safe to use from several threads.
 
-    def __init__(self, timeout_s: float) -> None:
+    :param read_only: no transaction can be made on them.
+    """
+
+    def __init__(self, timeout_s: float, *, read_only: bool = False) -> None:
         #: A transaction may wait this long for its turn and as long again for its result.
         self.wait_s = timeout_s / 2
         self._lock = threading.Lock()
         self._pair: Pair | None = None
+        self._kind = idls.ReadOnlyConnection if read_only else idls.BoundedConnection
 
     def get(self) -> Pair:
         """Return the pair, dialling if there is none; its Northbound copy is up to date.
@@ -100,18 +104,17 @@ class Connections:
             raise errors.BackendUnreachable("Another thread is still dialling OVN.")
         try:
             if self._pair is None:
-                self._pair = _dial(self.wait_s)
+                self._pair = _dial(self.wait_s, self._kind)
             return self._pair
         finally:
             self._lock.release()
 
 
-def _dial(timeout_s: float) -> Pair:
-    nb = _open(idls.NorthboundApi, idls.NorthboundIdl, ovn_conf.get_ovn_nb_connection(), timeout_s)
+def _dial(timeout_s: float, kind: type[idls.BoundedConnection]) -> Pair:
+    nb_remote, sb_remote = ovn_conf.get_ovn_nb_connection(), ovn_conf.get_ovn_sb_connection()
+    nb = _open(idls.NorthboundApi, idls.NorthboundIdl, nb_remote, timeout_s, kind)
     try:
-        sb = _open(
-            idls.SouthboundApi, idls.SouthboundIdl, ovn_conf.get_ovn_sb_connection(), timeout_s
-        )
+        sb = _open(idls.SouthboundApi, idls.SouthboundIdl, sb_remote, timeout_s, kind)
     except errors.BackendUnreachable:
         nb.ovsdb_connection.drop()
         raise
@@ -124,10 +127,14 @@ def _dial(timeout_s: float) -> Pair:
 
 
 def _open(
-    api_class: typing.Any, idl_class: typing.Any, remote: str, timeout_s: float
+    api_class: typing.Any,
+    idl_class: typing.Any,
+    remote: str,
+    timeout_s: float,
+    kind: type[idls.BoundedConnection],
 ) -> typing.Any:
     ovsdb_monitor._check_and_set_ssl_files(api_class.schema)
     schema = idls.fetch_schema(remote, api_class.schema, timeout_s)
     helper = idlutils.create_schema_helper(schema)
     idl = idl_class.from_helper(remote, helper)
-    return api_class(idls.BoundedConnection(idl, timeout_s))
+    return api_class(kind(idl, timeout_s))

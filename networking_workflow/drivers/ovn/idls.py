@@ -240,6 +240,21 @@ class BoundedConnection(connection.Connection):
         self.is_running = False
 
 
+class ReadOnly(RuntimeError):
+    """Something tried to write through a connection that is for looking only."""
+
+
+class ReadOnlyConnection(BoundedConnection):
+    """Follows the server, and sends it no transaction."""
+
+    def queue_txn(self, txn: typing.Any) -> None:
+        """Refuse it.
+
+        :raises ReadOnly: always.
+        """
+        raise ReadOnly(f"A transaction on a connection that is for looking only: {txn.commands}")
+
+
 class NorthboundApi(impl_idl_ovn.OvsdbNbOvnIdl):
     """Neutron's Northbound API on a connection of our own."""
 

@@ -19,15 +19,23 @@ def check() -> None:
 
     :raises ConfigurationError: otherwise.
     """
-    if ovn_conf.is_logical_switch_per_vlan_segment_enabled():
-        raise errors.ConfigurationError(
-            "[ovn] logical_switch_per_vlan_segment is not supported by networking-workflow: it "
-            "programs one logical switch for each network. Set it to false, or use the core plugin "
-            "ml2."
-        )
+    check_is_known()
     mode = ovn_conf.get_ovn_neutron_sync_mode()
     if mode in _REPAIRING:
         raise errors.ConfigurationError(
             f"[ovn] neutron_sync_mode = {mode} makes OVN's maintenance process write to the "
             "Northbound database past the changes that wait in the queue. Set it to log or off."
+        )
+
+
+def check_is_known() -> None:
+    """Return if it is known what OVN must hold; enough for who only compares.
+
+    :raises ConfigurationError: otherwise.
+    """
+    if ovn_conf.is_logical_switch_per_vlan_segment_enabled():
+        raise errors.ConfigurationError(
+            "[ovn] logical_switch_per_vlan_segment is not supported by networking-workflow: it "
+            "programs one logical switch for each network. Set it to false, or use the core plugin "
+            "ml2."
         )

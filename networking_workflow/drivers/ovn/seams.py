@@ -59,20 +59,24 @@ def own_connections(pair: connections.Pair) -> typing.Iterator[None]:
         OWN_PAIR.reset(token)
 
 
-def use_own_connections(mech_driver: typing.Any) -> None:
+def use_own_connections(mech_driver: typing.Any, *, pings_apart: bool = True) -> None:
     """Make the driver's connections depend on who asks.
 
     A conductor's threads run Neutron code that reaches OVN through the driver object (network
     availability zones, provisioning, QoS, trunks). On the process's own connections one stuck
     transaction would block them and the API alike; so they get the conductor's, by a class that
     stands in for the driver's: ``nb_ovn`` and the like are attributes of the instance in stock.
+
+    :param pings_apart: and keep ``GET /agents`` from writing to OVN; False: all is as in stock for
+        whoever is no conductor.
     """
     stock = type(mech_driver)
     if issubclass(stock, _PerThread):
         return
     names = ("_nb_ovn", "_sb_ovn", "_ovn_client_inst")
     state = {name: mech_driver.__dict__.pop(name) for name in names}
-    mech_driver.__class__ = type(f"Workflow{stock.__name__}", (_PerThread, stock), {})
+    added = _PingsApart if pings_apart else _PerThread
+    mech_driver.__class__ = type(f"Workflow{stock.__name__}", (added, stock), {})
     for name, value in state.items():
         setattr(mech_driver, name, value)
 
@@ -92,6 +96,14 @@ def _per_thread(name: str, own: str) -> typing.Any:
 
 class _PerThread:
     """Goes before the stock class; the stock properties read and write these attributes."""
+
+    _nb_ovn = _per_thread("_nb_ovn", "nb")
+    _sb_ovn = _per_thread("_sb_ovn", "sb")
+    _ovn_client_inst = _per_thread("_ovn_client_inst", "client")
+
+
+class _PingsApart(_PerThread):
+    """And asks the chassis for a sign of life on a thread of its own."""
 
     _pinging: threading.Thread | None = None
 
@@ -118,10 +130,6 @@ class _PerThread:
             super().ping_all_chassis()  # type: ignore[misc]  # the stock driver's
         except ovn_errors.EXPECTED as failed:
             LOG.warning("The OVN chassis could not be asked for a sign of life: %s", failed)
-
-    _nb_ovn = _per_thread("_nb_ovn", "nb")
-    _sb_ovn = _per_thread("_sb_ovn", "sb")
-    _ovn_client_inst = _per_thread("_ovn_client_inst", "client")
 
 
 #: Whether ``OVNClient`` is not to write revision numbers on this thread: its caller does.

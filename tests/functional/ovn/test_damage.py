@@ -1,23 +1,34 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""Whatever is damaged in the Northbound database is noticed by name, and healed by an apply."""
+"""Whatever is damaged in the Northbound database is noticed by name, and healed by an apply.
+
+Who only compares (``[workflow] mode = shadow``) notices the same, but for revision numbers.
+"""
 
 import collections.abc
+import contextlib
 
 import pytest
 from neutron.db import segments_db
 from neutron_lib import context as neutron_context
 
-from networking_workflow.drivers.ovn import compare
+from networking_workflow.drivers import protocol
+from networking_workflow.drivers.ovn import compare, comparing
+from networking_workflow.model import states
 from tests.functional.ovn import cloud, corrupt, northbound, noticing, script
 
 
 class Watched:
     """The small cloud that is damaged, and what the driver notices."""
 
-    def __init__(self, conductor: cloud.Conductor, calls: script.Script) -> None:
-        self.conductor, self.made = conductor, calls.made
+    def __init__(
+        self,
+        conductor: cloud.Conductor,
+        calls: script.Script,
+        looking: comparing.OvnComparing,
+    ) -> None:
+        self.conductor, self.made, self.looking = conductor, calls.made, looking
         context = neutron_context.get_admin_context()
         segment = segments_db.get_network_segments(context, self.made["net"]["id"])[0]["id"]
         self.place = corrupt.Place(conductor.neutron.ovn, self.made, segment)
@@ -29,9 +40,25 @@ class Watched:
     def apply(self, kind: str, which: str) -> None:
         self.conductor.apply(kind, self.made[which]["id"])
 
+    def look(self, kind: str, which: str) -> list[str]:
+        """Return what is found to differ, in words."""
+        resource_id = self.made[which]["id"]
+        update = states.Operation.UPDATE
+        target = protocol.Target(resource_type=kind, resource_id=resource_id, operation=update)
+        return self.looking.differences(target)
+
 
 @pytest.fixture(scope="module")
-def watched(conductor: cloud.Conductor) -> Watched:
+def looking(neutron: cloud.Neutron) -> collections.abc.Iterator[comparing.OvnComparing]:
+    made = comparing.OvnComparing(
+        neutron.mech_driver, plugin=neutron.plugin, timeout_s=cloud.TIMEOUT_S
+    )
+    with contextlib.closing(made):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def watched(conductor: cloud.Conductor, looking: comparing.OvnComparing) -> Watched:
     calls = script.Script(conductor.neutron, after=conductor.drain)
     physical = {"provider:network_type": "vlan", "provider:physical_network": "physnet1"}
     net = calls.create("network", "net", **physical, **{"provider:segmentation_id": 120})
@@ -56,7 +83,7 @@ def watched(conductor: cloud.Conductor) -> Watched:
     calls.create("port", "vm6", network_id=net, fixed_ips=six)
     calls.create("port", "vip", network_id=net, fixed_ips=[{**subnet, "ip_address": "10.1.0.200"}])
     calls.create("port", "parent", **port, allowed_address_pairs=[{"ip_address": "10.1.0.200"}])
-    result = Watched(conductor, calls)
+    result = Watched(conductor, calls, looking)
     for which, kind in (("net", "network"), ("other-net", "network"), ("sub4", "subnet")):
         # Neutron raised their revisions when what is on them was made.
         result.apply(kind, which)
@@ -75,12 +102,20 @@ def test_damage_is_noticed_by_name_and_healed(watched: Watched, damage: corrupt.
     healthy = watched.rows()
     watched.conductor.neutron.ovn.nbctl(*damage.command(watched.place))
     assert watched.rows() != healthy, "the damage did nothing"
+    assert _names(watched.look(damage.kind, damage.which), damage) or "revision" in damage.noticed
 
     watched.apply(damage.kind, damage.which)
 
     assert damage.noticed in noticing.names(watched.found)
     _heal_what_went_along(watched, damage)
     assert watched.rows() == healthy
+
+
+def _names(said: list[str], damage: corrupt.Damage) -> bool:
+    """Return whether one of the texts names the damaged column, or the row."""
+    table, _, column = damage.noticed.partition(" ")
+    starts = f"{table} "
+    return any(one.startswith(starts) and (f": {column} is " in one or not column) for one in said)
 
 
 def _heal_what_went_along(watched: Watched, damage: corrupt.Damage) -> None:
@@ -118,6 +153,7 @@ def test_nothing_is_written_if_all_is_well(watched: Watched) -> None:
         ("port", "vip"),
         ("port", "parent"),
     ):
+        assert not watched.look(kind, which), which
         watched.apply(kind, which)
         assert not watched.found, which
     assert watched.rows() == healthy

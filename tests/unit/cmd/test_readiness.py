@@ -11,6 +11,7 @@ import pytest
 
 from networking_workflow.cmd.readiness import Direction, Facts, answers
 from networking_workflow.journal import readiness
+from networking_workflow.model.modes import Mode
 
 NOON = datetime.datetime(2026, 5, 4, 12, 0, tzinfo=datetime.UTC).replace(tzinfo=None)
 NOBODY = readiness.Conductors(by_host={}, since=None)
@@ -84,6 +85,14 @@ def test_a_cloud_of_stock_with_conductors_to_come_may_go_over() -> None:
         ),
         (BACK, {"backlog": {"FAILED": 2}}, "Failed workflows", "FAILURE", "2 workflows (2 FAILED)"),
         (BACK, {"apart": 7}, "Resources", "WARNING", "7 show ERROR or DRIFTED"),
+        (
+            *(OVER, {"mode": Mode.SHADOW, "backlog": {"FAILED": 1}}),
+            *("Queue", "WARNING", "1 workflow (1 FAILED): stock has left the backend with"),
+        ),
+        (
+            *(BACK, {"mode": Mode.SHADOW, "backlog": {"FAILED": 2, "READY": 9}}),
+            *("Failed workflows", "WARNING", "so much of what stock has left in the backends"),
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_do(
@@ -103,6 +112,18 @@ def test_nothing_is_looked_for_where_nobody_records() -> None:
     assert said(OVER, dataclasses.replace(WELL, unrecorded=MADE, conductors=NOBODY)).keys() == {
         "Conductors"
     }
+
+
+def test_nothing_of_a_shadow_need_be_drained() -> None:
+    facts = dataclasses.replace(WELL, mode=Mode.SHADOW, backlog={"RETRYING": 3}, apart=2)
+    assert said(BACK, facts) == {}
+    queue, _failed = answers(BACK, facts)
+    assert "3 workflows (3 RETRYING): not compared yet" in queue.details
+
+
+def test_who_only_looks_is_told_that_stock_works() -> None:
+    core_plugin, *_ = answers(OVER, dataclasses.replace(WELL, mode=Mode.SHADOW))
+    assert "stock makes the backends follow" in core_plugin.details
 
 
 def test_the_way_back_says_who_is_to_be_stopped_first() -> None:

@@ -8,6 +8,7 @@ from oslo_config import cfg
 
 from networking_workflow.conf import workflow
 from networking_workflow.model import errors
+from networking_workflow.model.modes import Mode
 
 
 def read(folder: pathlib.Path, text: str = "") -> cfg.ConfigOpts:
@@ -37,9 +38,25 @@ def test_values_reach_the_conductor(tmp_path: pathlib.Path) -> None:
     assert settings.wakeup_dir is None
 
 
+def test_workflows_drive_unless_told_to_be_a_shadow(tmp_path: pathlib.Path) -> None:
+    assert workflow.mode(read(tmp_path)) is Mode.DRIVE
+    assert workflow.mode(read(tmp_path, "mode = shadow")) is Mode.SHADOW
+
+
+def test_a_shadow_has_looked_often_enough_within_seconds(tmp_path: pathlib.Path) -> None:
+    text = "mode = shadow\nattempts = 1\nfirst_delay_s = 300\n"
+    policy = workflow.conductor_settings(read(tmp_path, text)).retry
+    longest_s = sum(
+        min(policy.max_delay_s, policy.first_delay_s * 2**spent)
+        for spent in range(policy.attempts - 1)
+    )
+    assert (policy.attempts, longest_s) == (6, 15.5)
+
+
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
+        ("mode = shadows", "one of drive, shadow"),
         ("conductor = threads", "one of embedded, separate"),
         ("workers = 0", "a whole number from 1 to 64"),
         ("workers = many", "a whole number from 1 to 64"),

@@ -47,16 +47,23 @@ def write(work: apply_work.Work, known: facts.Port, found: apply_work.Difference
 
 def remove(work: apply_work.Work) -> None:
     """Take the records of a port that is gone away."""
+    switch, names = left(work)
+    if switch:
+        with work.nb.transaction(check_error=True) as txn:
+            _remove(work, txn, switch, names)
+
+
+def left(work: apply_work.Work) -> tuple[str, frozenset[str]]:
+    """Return the switch of a port that is gone, and the names there that are still its; or ""."""
     snapshot = work.target.snapshot or {}
     deleted = snapshot.get("deleted") or {}
     records = dict((work.target.applied or {}).get("dns") or {})
     records |= expect_dns.records(deleted, (snapshot.get("edge") or {}).get("network") or {})
     network_id = deleted.get("network_id") or (work.target.applied or {}).get("network_id")
     if not records or not network_id:
-        return
+        return "", frozenset()
     switch = expect_networks.switch_name(network_id)
-    with work.nb.transaction(check_error=True) as txn:
-        _remove(work, txn, switch, _still_there(work, switch, records))
+    return switch, _still_there(work, switch, records)
 
 
 def _still_there(work: apply_work.Work, switch: str, records: expect_dns.Records) -> frozenset[str]:

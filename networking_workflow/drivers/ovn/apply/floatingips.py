@@ -65,6 +65,13 @@ def require_row(work: apply_work.Work) -> None:
 
 def remove(work: apply_work.Work, floatingip_id: str) -> None:
     """Do what :func:`delete` does, for a floating IP that need not be the target."""
+    rows = rows_without(work, floatingip_id)
+    apply_work.converge(work, lambda: rows, lambda found: _write(work, rows, found))
+    work.forget_revision(floatingip_id, ovn_const.TYPE_FLOATINGIPS)
+
+
+def rows_without(work: apply_work.Work, floatingip_id: str) -> apply_work.Rows:
+    """Return what OVN must hold where the floating IP was."""
     ports: set[str] = set()
     for one in observe_nat.nat_rows(work.nb, floatingip_id):
         ports |= observe_nat.ports_with_address(work.nb, one.external_ip)
@@ -73,14 +80,12 @@ def remove(work: apply_work.Work, floatingip_id: str) -> None:
     if address:
         ports |= observe_nat.ports_with_address(work.nb, address)
     addresses = facts_nat.addresses_of(facts_l3.l3_plugin(), work.context, ports)
-    rows = (
+    return (
         compare.Row(table=_NAT, name=floatingip_id, columns={}, absent=True),
         *expect_floatingips.ports(addresses),
         *expect_qos.absent_rows(ovn_const.OVN_FIP_EXT_ID_KEY, floatingip_id),
         *load_balancers.strays(work, floatingip_id, ()),
     )
-    apply_work.converge(work, lambda: rows, lambda found: _write(work, rows, found))
-    work.forget_revision(floatingip_id, ovn_const.TYPE_FLOATINGIPS)
 
 
 def _read(work: apply_work.Work, floatingip_id: str) -> facts_nat.FloatingIp:
@@ -118,11 +123,23 @@ def _require_references(work: apply_work.Work, known: facts_nat.FloatingIp) -> N
 
 def _converge(work: apply_work.Work, known: facts_nat.FloatingIp) -> None:
     def wanted() -> apply_work.Rows:
-        rows = expect_floatingips.rows(_with_ovn_facts(work, known), work.settings)
-        return rows + load_balancers.strays(work, known.floatingip["id"], rows)
+        return _rows(work, known)
 
     own = {known.floatingip["port_id"]: known.floatingip["floating_ip_address"]}
     apply_work.converge(work, wanted, lambda found: _write(work, wanted(), found, own))
+
+
+def rows_with(work: apply_work.Work, floatingip_id: str) -> apply_work.Rows:
+    """Return what OVN must hold for the floating IP that there is.
+
+    :raises FloatingIPNotFound: if its row is gone.
+    """
+    return _rows(work, _read(work, floatingip_id))
+
+
+def _rows(work: apply_work.Work, known: facts_nat.FloatingIp) -> apply_work.Rows:
+    rows = expect_floatingips.rows(_with_ovn_facts(work, known), work.settings)
+    return rows + load_balancers.strays(work, known.floatingip["id"], rows)
 
 
 def _with_ovn_facts(work: apply_work.Work, known: facts_nat.FloatingIp) -> facts_nat.FloatingIp:

@@ -47,30 +47,34 @@ def apply(work: apply_work.Work) -> None:
 
     :raises MissingReference: if OVN lacks a group that it is about.
     """
-    log_id = work.target.resource_id
-    _logs, log = facts_logs.read_log(work.context, log_id)
+    _logs, log = facts_logs.read_log(work.context, work.target.resource_id)
     if log.enabled:
         _require_groups(work, log)
+    _converge(work, lambda: rows_with(work))
 
-    def wanted() -> apply_work.Rows:
-        logs, known = facts_logs.read_log(work.context, log_id)
-        return _shared_rows(work, logs) + _rows(work, logs, [known])
 
-    _converge(work, wanted)
+def rows_with(work: apply_work.Work) -> apply_work.Rows:
+    """Return what OVN must hold for the log object that there is.
+
+    :raises LogResourceNotFound: if its row is gone.
+    """
+    logs, known = facts_logs.read_log(work.context, work.target.resource_id)
+    return _shared_rows(work, logs) + _rows(work, logs, [known])
 
 
 def delete(work: apply_work.Work) -> None:
     """Let no ACL name the log object, but others that ask for it; the last one takes the meters."""
+    _converge(work, lambda: rows_without(work))
+
+
+def rows_without(work: apply_work.Work) -> apply_work.Rows:
+    """Return what OVN must hold where the log object was."""
     deleted = (work.target.snapshot or {}).get("deleted") or {}
     group_id = deleted.get("resource_id")
     groups = frozenset({group_id} if group_id else ())
     gone = facts_logs.Log(id=work.target.resource_id, event="", enabled=False, groups=groups)
-
-    def wanted() -> apply_work.Rows:
-        logs = facts_logs.read(work.context)
-        return _shared_rows(work, logs) + _rows(work, logs, [gone]) if logs else ()
-
-    _converge(work, wanted)
+    logs = facts_logs.read(work.context)
+    return _shared_rows(work, logs) + _rows(work, logs, [gone]) if logs else ()
 
 
 def require_row(work: apply_work.Work) -> None:

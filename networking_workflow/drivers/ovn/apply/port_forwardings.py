@@ -16,7 +16,7 @@ def apply(work: apply_work.Work) -> None:
 
     :raises MissingReference: as for floating IPs.
     """
-    floatingip_id = _floatingip_id(work)
+    floatingip_id = floatingip_of(work)
     if not floatingip_id:
         return
     try:
@@ -40,7 +40,7 @@ def require_row(work: apply_work.Work) -> None:
         raise pf_exc.PortForwardingNotFound(id=target)
 
 
-def _floatingip_id(work: apply_work.Work) -> str:
+def floatingip_of(work: apply_work.Work) -> str:
     """Return the floating IP, "" if nobody knows it: then its own workflow sees to the rest."""
     deleted = (work.target.snapshot or {}).get("deleted") or {}
     if "floatingip_id" in deleted:

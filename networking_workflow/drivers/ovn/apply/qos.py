@@ -43,14 +43,20 @@ def apply(work: apply_work.Work) -> None:
 
     What OVN does not have yet gets them with its own apply.
     """
-    policy = qos_policy.QosPolicy.get_policy_obj(work.context, work.target.resource_id)
-    work.target.fan_out(
-        itertools.chain(
-            _ports(work, policy.get_bound_ports()),
-            _floatingips(work, policy.get_bound_floatingips()),
-            _gateways(work, policy.get_bound_routers()),
-            *(_of_network(work, one, has_policy=True) for one in policy.get_bound_networks()),
-        )
+    work.target.fan_out(of_policy(work, work.target.resource_id))
+
+
+def of_policy(work: apply_work.Work, policy_id: str) -> collections.abc.Iterator[protocol.Reached]:
+    """Yield all that the policy's rules are not right for in OVN.
+
+    :raises QosPolicyNotFound: if its row is gone.
+    """
+    policy = qos_policy.QosPolicy.get_policy_obj(work.context, policy_id)
+    yield from itertools.chain(
+        _ports(work, policy.get_bound_ports()),
+        _floatingips(work, policy.get_bound_floatingips()),
+        _gateways(work, policy.get_bound_routers()),
+        *(_of_network(work, one, has_policy=True) for one in policy.get_bound_networks()),
     )
 
 

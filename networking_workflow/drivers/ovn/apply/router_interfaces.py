@@ -47,7 +47,7 @@ def delete(work: apply_work.Work) -> None:
     gone = compare.Row(table=expect_routers.PORT, name=name, columns={}, absent=True)
     there = observe.row(work.nb, expect_routers.PORT, name)
     mac = there.mac if there is not None else ""
-    known = _router(work)
+    known = router_left(work)
     if known is not None and _is_there(work, known):
         routers.converge(work, known, gone=[gone])
         load_balancers.follow_interfaces(work, known.id)
@@ -67,7 +67,7 @@ def require_row(work: apply_work.Work) -> None:
     facts_l3.router_of(work.context, work.target.resource_id)
 
 
-def _router(work: apply_work.Work) -> facts_l3.Router | None:
+def router_left(work: apply_work.Work) -> facts_l3.Router | None:
     """Return the router that the interface was of; None: it is gone, too."""
     deleted = (work.target.snapshot or {}).get("deleted") or {}
     if not deleted.get("router_id"):

@@ -35,7 +35,7 @@ def apply(work: apply_work.Work) -> None:
     name = expect_groups.group_name(group["id"])
 
     def wanted() -> apply_work.Rows:
-        return expect_groups.rows(_logged(work, known), work.settings)
+        return expect_groups.rows(logged(work, known), work.settings)
 
     def write(found: apply_work.Differences) -> None:
         rows = wanted()
@@ -84,7 +84,7 @@ def _apply_rule(work: apply_work.Work, known: facts.SecurityGroupRule) -> None:
         )
 
     def wanted() -> apply_work.Rows:
-        return expect_groups.rule_rows(_logged(work, known), work.settings)
+        return expect_groups.rule_rows(logged(work, known), work.settings)
 
     def write(found: apply_work.Differences) -> None:
         rows = wanted()
@@ -113,26 +113,43 @@ def delete(work: apply_work.Work) -> None:
 
 def delete_rule(work: apply_work.Work) -> None:
     """Make OVN forget the rule's ACL, unless an equal rule of the group needs it."""
+    left = left_of_rule(work)
+    if left is not None:
+        _remove_acls(work, left.group_name, left.acls)
+        if left.twin is not None:
+            _apply_rule(work, left.twin)
+    work.forget_revision(work.target.resource_id, ovn_const.TYPE_SECURITY_GROUP_RULES)
+
+
+class Left(typing.NamedTuple):
+    """What a deleted rule leaves."""
+
+    group_name: str
+    acls: frozenset[str]  #: that must not be there
+    twin: facts.SecurityGroupRule | None  #: an equal rule, whose ACL must
+
+
+def left_of_rule(work: apply_work.Work) -> Left | None:
+    """Return what the target, a rule that is gone, leaves; None: OVN does not have its group."""
     rule_id = work.target.resource_id
     rule = ((work.target.snapshot or {}).get("deleted")) or {}
     group = _group_of(work, rule_id, rule)
-    if group is not None:
-        names = observe.acls_of_rules(group, frozenset({rule_id}))
-        twin = None
-        if rule.get("security_group_id"):
-            name = expect_groups.acl_name(rule)
-            twin = _twin(work, rule, name)
-            names = names - {name} if twin else names | {name}
-        _remove_acls(work, group.name, names)
-        if twin is not None:
-            _apply_rule(work, twin)
-    work.forget_revision(rule_id, ovn_const.TYPE_SECURITY_GROUP_RULES)
+    if group is None:
+        return None
+    names = observe.acls_of_rules(group, frozenset({rule_id}))
+    twin = None
+    if rule.get("security_group_id"):
+        name = expect_groups.acl_name(rule)
+        twin = _twin(work, rule, name)
+        names = names - {name} if twin else names | {name}
+    return Left(group.name, names, twin)
 
 
 _Known = typing.TypeVar("_Known", facts.SecurityGroup, facts.SecurityGroupRule)
 
 
-def _logged(work: apply_work.Work, known: _Known) -> _Known:
+def logged(work: apply_work.Work, known: _Known) -> _Known:
+    """Return the facts with what log objects ask for now."""
     return dataclasses.replace(known, logs=facts_logs.read(work.context))
 
 

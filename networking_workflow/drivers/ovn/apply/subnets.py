@@ -26,12 +26,12 @@ def apply(work: apply_work.Work) -> None:
 
     :raises MissingReference: if OVN does not have the network.
     """
-    known = _read(work, work.target.resource_id)
+    known = read(work, work.target.resource_id)
     _require_network(work, known)
     if _metadata_address_differs(work, known):
         # Changes the metadata port's row, so a workflow of that port follows.
         work.client.update_metadata_port(work.context, known.network, subnet=known.subnet)
-        known = _read(work, work.target.resource_id)
+        known = read(work, work.target.resource_id)
     wanted = expect_subnets.rows(known, work.settings)
     apply_work.converge(work, lambda: wanted, lambda found: _write(work, known, wanted, found))
     work.target.fan_out(reached.by_gateway(work, known))
@@ -50,7 +50,7 @@ def apply_own_rows(work: apply_work.Work, subnet_id: str) -> None:
 
     Stock does not carry a change of the subnet or the network to them.
     """
-    known = _read(work, subnet_id)
+    known = read(work, subnet_id)
     if not known.special_ports:
         return
     _subnet, *wanted = expect_subnets.rows(known, work.settings)
@@ -58,7 +58,11 @@ def apply_own_rows(work: apply_work.Work, subnet_id: str) -> None:
     apply_work.converge(work, lambda: rows, lambda found: _mend(work, rows, found))
 
 
-def _read(work: apply_work.Work, subnet_id: str) -> facts.Subnet:
+def read(work: apply_work.Work, subnet_id: str) -> facts.Subnet:
+    """Return the subnet's facts; its special ports are those that have rows in OVN.
+
+    :raises SubnetNotFound: if its row is gone.
+    """
     special = {
         row.external_ids["port_id"]
         for row in observe.dhcp_rows(work.nb, subnet_id)

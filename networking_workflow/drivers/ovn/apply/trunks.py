@@ -31,7 +31,7 @@ def apply(work: apply_work.Work) -> None:
 
     :raises MissingReference: if OVN lacks the trunk's port or a subport's.
     """
-    _apply(work, _trunk(work, work.target.resource_id))
+    _apply(work, read(work, work.target.resource_id))
 
 
 def delete(work: apply_work.Work) -> None:
@@ -42,7 +42,7 @@ def delete(work: apply_work.Work) -> None:
 
 def apply_subport(work: apply_work.Work) -> None:
     """Do what :func:`apply` does, for the subport's trunk."""
-    _apply(work, _trunk(work, _subport(work).trunk_id))
+    _apply(work, read(work, read_subport(work).trunk_id))
 
 
 def delete_subport(work: apply_work.Work) -> None:
@@ -55,7 +55,7 @@ def require_row(work: apply_work.Work) -> None:
 
     :raises TrunkNotFound: otherwise.
     """
-    _trunk(work, work.target.resource_id)
+    read(work, work.target.resource_id)
 
 
 def require_subport_row(work: apply_work.Work) -> None:
@@ -63,17 +63,25 @@ def require_subport_row(work: apply_work.Work) -> None:
 
     :raises SubPortNotFound: otherwise.
     """
-    _subport(work)
+    read_subport(work)
 
 
-def _trunk(work: apply_work.Work, trunk_id: str) -> typing.Any:
+def read(work: apply_work.Work, trunk_id: str) -> typing.Any:
+    """Return the trunk.
+
+    :raises TrunkNotFound: if its row is gone.
+    """
     found = trunk_objects.Trunk.get_object(work.context, id=trunk_id)
     if found is None:
         raise trunk_exc.TrunkNotFound(trunk_id=trunk_id)
     return found
 
 
-def _subport(work: apply_work.Work) -> typing.Any:
+def read_subport(work: apply_work.Work) -> typing.Any:
+    """Return the target as a subport.
+
+    :raises SubPortNotFound: if its row is gone.
+    """
     port_id = work.target.resource_id
     found = trunk_objects.SubPort.get_object(work.context, port_id=port_id)
     if found is None:
@@ -126,11 +134,7 @@ def _differs(work: apply_work.Work, parent_id: str, subport: expect_trunks.Subpo
 
 def _free(work: apply_work.Work, port_ids: typing.Iterable[str]) -> None:
     """Make ports that are subports no more ports of their own again."""
-    freed = [
-        port_id
-        for port_id in port_ids
-        if trunk_objects.SubPort.get_object(work.context, port_id=port_id) is None
-    ]
+    freed = no_subports(work, port_ids)
     handler = work.mech_driver.trunk_driver._handler
     for port_id in freed:
         port = Port.get_object(work.context, id=port_id)
@@ -148,6 +152,15 @@ def _free(work: apply_work.Work, port_ids: typing.Iterable[str]) -> None:
             )
 
     apply_work.converge(work, lambda: rows, write)
+
+
+def no_subports(work: apply_work.Work, port_ids: typing.Iterable[str]) -> list[str]:
+    """Return those of the ports that are subports of no trunk."""
+    return [
+        port_id
+        for port_id in port_ids
+        if trunk_objects.SubPort.get_object(work.context, port_id=port_id) is None
+    ]
 
 
 def _is_marked(port: typing.Any) -> bool:
