@@ -11,6 +11,7 @@ from neutron_lib.plugins import constants, directory
 from oslo_config import cfg
 from oslo_log import log
 
+from networking_workflow import releases
 from networking_workflow.capture import driver_managers, mechanisms, refusals, seams, session
 from networking_workflow.model import errors
 
@@ -37,6 +38,7 @@ class CapturingMl2Plugin(ml2_plugin.Ml2Plugin):
     __native_sorting_support = True
 
     def __init__(self) -> None:
+        exit_on_error(releases.check)
         exit_on_error(_refuse_uncovered)
         seams.see_service_plugins_loaded()
         super().__init__()
