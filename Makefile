@@ -8,7 +8,7 @@ DB ?= sqlite
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-CODE := networking_workflow lab benchmarks tests scripts
+CODE := networking_workflow lab benchmarks tests scripts noxfile.py
 # The longest files first, so that no worker is left with one at the end.
 TIERS := tests/contract tests/chaos tests/functional tests/unit
 
@@ -86,16 +86,21 @@ coverage: venv  ## Write docs/coverage.md from a running Neutron and OVN
 conformance: venv  ## Run Neutron's own suites on stock and on this plugin (an hour)
 	$(BIN)/python -m lab.conformance
 
+.PHONY: compat
+compat: venv  ## Run a smaller suite on Neutron 28, and say what moved in the newest Neutron
+	scripts/install-debian test
+	$(BIN)/nox
+
 .PHONY: venv
 venv: $(STAMP)  ## Make .venv with the locked dependencies
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[lab,test,lint,conformance]'
+		--constraint constraints.txt --editable '.[lab,test,lint,conformance,compat]'
 	@touch $@
 
 .PHONY: clean
 clean:  ## Delete everything that was made here, .venv included
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .nox build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,8 +5,11 @@
 causes, and move workflows.
 """
 
-from neutron_lib.policy import rules as lib_rules
 from oslo_policy import policy
+
+from networking_workflow import releases
+
+_RULES = releases.policy_rules()
 
 #: Fields that carry a driver's own words or a host's name, by resource.
 ADMIN_FIELDS = {
@@ -33,7 +36,7 @@ def list_rules() -> list[policy.RuleDefault]:
         rules.append(
             policy.DocumentedRuleDefault(
                 name=f"get_{resource}",
-                check_str=lib_rules.ADMIN_OR_PROJECT_READER,
+                check_str=_RULES.ADMIN_OR_PROJECT_READER,
                 scope_types=["project"],
                 description=f"Get a {resource} of one's own project, or list them",
                 operations=operations,
@@ -42,7 +45,7 @@ def list_rules() -> list[policy.RuleDefault]:
         rules.extend(
             policy.DocumentedRuleDefault(
                 name=f"get_{resource}:{field}",
-                check_str=lib_rules.ADMIN,
+                check_str=_RULES.ADMIN,
                 scope_types=["project"],
                 description=f"Get the attribute {field} of a {resource}",
                 operations=operations,
@@ -52,7 +55,7 @@ def list_rules() -> list[policy.RuleDefault]:
     rules.extend(
         policy.DocumentedRuleDefault(
             name=f"{action}_workflow",
-            check_str=lib_rules.ADMIN,
+            check_str=_RULES.ADMIN,
             scope_types=["project"],
             description=description,
             operations=[

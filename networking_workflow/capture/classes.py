@@ -140,6 +140,16 @@ _IGNORED = {
 
 IGNORED = frozenset(table for tables in _IGNORED.values() for table in tables.split())
 
+#: Release of Neutron -> tables of these lists that came with it.
+_SINCE = {
+    29: """
+        evpn_advertised_ports evpn_l3_instances evpn_networks networkpvlan portpvlan
+        security_groups_default_statefulness subnet_bgp_leak_routes vlan_allocations
+        vni_allocations vni_vlan_mapping""",
+}
+
+SINCE = {release: frozenset(tables.split()) for release, tables in _SINCE.items()}
+
 #: Stands for what floating IPs and port forwardings of one port write together: see ``plan.keys``.
 PORT_FIP = "port-fip"
 

@@ -13,6 +13,7 @@ from neutron_lib.plugins import constants, directory
 from oslo_config import cfg
 from oslo_log import log
 
+from networking_workflow import releases
 from networking_workflow.capture import (
     bindings,
     driver_managers,
@@ -52,6 +53,7 @@ class CapturingMl2Plugin(bindings.DeferringMl2Plugin):
     mode = Mode.DRIVE  #: to be set before this class's constructor
 
     def __init__(self) -> None:
+        exit_on_error(releases.check)
         exit_on_error(_refuse_uncovered)
         seams.see_service_plugins_loaded()
         super().__init__()

@@ -8,8 +8,10 @@ do so does not start.
 """
 
 import importlib.metadata
+import types
 import typing
 
+from networking_workflow import releases
 from networking_workflow.model import errors
 
 #: Service plugins that program no backend, or all of whose backend work is workflows: routers and
@@ -87,8 +89,10 @@ def refuse_uncovered(
 
     :raises ConfigurationError: naming everything that is not covered, and what to do.
     """
+    refused = releases.refused_service_plugins()
+    covered = SERVICE_PLUGINS - refused.keys()
     complaints = [
-        *_uncovered("service_plugins", SERVICE_PLUGINS, service_plugins),
+        *_uncovered("service_plugins", covered, service_plugins, refused),
         *_uncovered("[ml2] extension_drivers", EXTENSION_DRIVERS, extension_drivers),
         *(
             f"mechanism driver '{name}': {REFUSED_MECHANISM_DRIVERS[name]}"
@@ -169,14 +173,19 @@ _GROUPS = {
 }
 
 
-def _uncovered(option: str, covered: frozenset[str], configured: typing.Iterable[str]) -> list[str]:
+def _uncovered(
+    option: str,
+    covered: frozenset[str],
+    configured: typing.Iterable[str],
+    reasons: typing.Mapping[str, str] = types.MappingProxyType({}),
+) -> list[str]:
     targets = {
         entry.value.replace(":", ".")
         for entry in importlib.metadata.entry_points(group=_GROUPS[option])
         if entry.name in covered
     }
     return [
-        f"'{name}' in {option}"
+        f"'{name}' in {option}" + (f" ({reasons[name]})" if name in reasons else "")
         for name in configured
         if name and name not in covered and name.replace(":", ".") not in targets
     ]

@@ -26,6 +26,7 @@ from neutron_lib.plugins import constants
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
+from networking_workflow import releases
 from networking_workflow.capture import refusals
 from networking_workflow.cmd import assembly
 from networking_workflow.cmd.readiness import Answer, Direction, Facts, answers
@@ -123,6 +124,7 @@ def _of_files(direction: Direction) -> list[Answer]:
 
 
 def _check_plugins() -> None:
+    releases.check()
     refusals.refuse_uncovered(
         service_plugins=cfg.CONF.service_plugins,
         extension_drivers=cfg.CONF.ml2.extension_drivers,

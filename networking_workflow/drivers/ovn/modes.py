@@ -6,6 +6,7 @@
 from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from neutron_lib.ovn import constants as ovn_const
 
+from networking_workflow import releases
 from networking_workflow.model import errors
 
 #: What writes the Northbound database from the maintenance process, past the queue.
@@ -33,7 +34,7 @@ def check_is_known() -> None:
 
     :raises ConfigurationError: otherwise.
     """
-    if ovn_conf.is_logical_switch_per_vlan_segment_enabled():
+    if releases.switch_per_vlan_segment():
         raise errors.ConfigurationError(
             "[ovn] logical_switch_per_vlan_segment is not supported by networking-workflow: it "
             "programs one logical switch for each network. Set it to false, or use the core plugin "

@@ -12,6 +12,8 @@ from neutron.conf.agent import ovs_conf
 from neutron.conf.plugins.ml2.drivers.ovn import ovn_conf
 from oslo_config import cfg
 
+from networking_workflow import releases
+
 #: Where ``[network_log] local_output_log_base`` says no other (``logapi/drivers/ovn/driver.py``).
 LOG_METER = "acl_log_meter"
 
@@ -46,6 +48,7 @@ class OvnSettings:
     log_rate: int = 100  #: packets a second
     log_burst: int = 25  #: packets beyond it
     mcast_flood_broken: bool = False  #: of the connected Northbound's schema
+    written: releases.Northbound = releases.NEWEST  #: by stock of this release
 
 
 def from_config(*, mcast_flood_broken: bool) -> OvnSettings:
@@ -77,4 +80,5 @@ def from_config(*, mcast_flood_broken: bool) -> OvnSettings:
         log_rate=cfg.CONF.network_log.rate_limit,
         log_burst=cfg.CONF.network_log.burst_limit,
         mcast_flood_broken=mcast_flood_broken,
+        written=releases.northbound(),
     )

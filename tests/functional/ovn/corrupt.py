@@ -7,6 +7,7 @@ import dataclasses
 import typing
 
 from lab import ovn as lab_ovn
+from networking_workflow import releases
 
 Made = typing.Mapping[str, typing.Mapping[str, typing.Any]]
 
@@ -163,8 +164,9 @@ def _localnets() -> list[Damage]:
                 *("lsp-set-type", p.localnet(), "localnet"),
             ),
         ),
-        external_id(kind, "net", table, row, "neutron:provnet-physical-network"),
     ]
+    if releases.northbound().localnets_name_network:
+        result.append(external_id(kind, "net", table, row, "neutron:provnet-physical-network"))
     return result
 
 

@@ -148,6 +148,10 @@ class World:
             *("add", "Logical_Switch", f"neutron-{network}", "qos_rules", "@row"),
         )
 
+    def nat(self, floatingip_id: str) -> str:
+        """Return the UUID of the NAT row of a floating IP."""
+        return self.find("NAT", f'external_ids:neutron\\:fip_id="{floatingip_id}"')
+
     def find(self, table: str, condition: str) -> str:
         """Return the UUID of the one row that fits."""
         ovn = self.neutron.ovn

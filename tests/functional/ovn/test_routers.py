@@ -354,13 +354,15 @@ def test_an_interface_that_is_gone_takes_its_source_nat_along(world: routed.Worl
 def test_each_inner_network_has_its_own_source_nat_where_that_is_configured(
     world: routed.World, request: pytest.FixtureRequest
 ) -> None:
+    request.addfinalizer(lambda: world.apply("router", world.router))
+    request.addfinalizer(lambda: cfg.CONF.clear_override("ovn_router_indirect_snat", "ovn"))
+    cfg.CONF.set_override("ovn_router_indirect_snat", True, "ovn")  # of 28 it is not the default
     world.apply("router", world.router)
     healthy = rows(world)
-    request.addfinalizer(lambda: cfg.CONF.clear_override("ovn_router_indirect_snat", "ovn"))
     cfg.CONF.set_override("ovn_router_indirect_snat", False, "ovn")
     assert world.apply("router", world.router) == ["Logical_Router snat"]
     (nat,) = [row for row in rows(world) if row.startswith("NAT")]
     assert "10.1.0.0/24" in nat
-    cfg.CONF.clear_override("ovn_router_indirect_snat", "ovn")
+    cfg.CONF.set_override("ovn_router_indirect_snat", True, "ovn")
     world.apply("router", world.router)
     assert rows(world) == healthy

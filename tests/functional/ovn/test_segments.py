@@ -14,6 +14,7 @@ import pytest
 from lab import ovn as lab_ovn
 from lab.databases import pool
 from lab.neutron import config as lab_config
+from networking_workflow import releases
 from networking_workflow.model import errors
 from tests.functional.capture import inprocess
 from tests.functional.ovn import cloud, northbound, noticing, script
@@ -258,10 +259,6 @@ DAMAGES = (
     Damage(f"{LSP} options:mcast_flood", ("set", LSP, "{port}", "options:mcast_flood=true")),
     Damage(f"{LSP} type", ("set", LSP, "{port}", "type=localport")),
     Damage(f"{LSP} addresses", ("set", LSP, "{port}", "addresses=router")),
-    Damage(
-        f"{LSP} external_ids:neutron:provnet-physical-network",
-        ("clear", LSP, "{port}", "external_ids"),
-    ),
     Damage(LSP, ("lsp-del", "{port}")),
     Damage(
         "Logical_Switch localnet ports",
@@ -272,6 +269,13 @@ DAMAGES = (
         ("set", "Logical_Switch", "{switch}", "external_ids:neutron\\:provnet-network-type=vlan"),
     ),
 )
+if releases.northbound().localnets_name_network:
+    DAMAGES += (
+        Damage(
+            f"{LSP} external_ids:neutron:provnet-physical-network",
+            ("clear", LSP, "{port}", "external_ids"),
+        ),
+    )
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda one: one.noticed)

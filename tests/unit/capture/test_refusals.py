@@ -12,6 +12,7 @@ from neutron_lib.plugins.ml2 import api
 
 from networking_workflow.capture import plugin, refusals
 from networking_workflow.model import errors
+from tests.unit.upstream import RELEASE
 
 COVERED = {"service_plugins": (), "extension_drivers": (), "mechanism_drivers": ()}
 
@@ -93,6 +94,10 @@ def test_trunk_driver_of_another_backend_is_refused_by_name():
         refusals.refuse_trunk_drivers(["ovn", "genericswitch"])
 
 
+#: Release of Neutron -> service plugins that came with it.
+SINCE = {29: {"evpn", "pvlan"}}
+
+
 def listed(heading):
     """Return the service plugins in the table of ``docs/support.md`` below a heading."""
     page = pathlib.Path(__file__).parents[3] / "docs" / "support.md"
@@ -103,6 +108,7 @@ def listed(heading):
 def test_every_service_plugin_of_neutron_is_documented_as_covered_or_refused():
     neutron = importlib.metadata.distribution("neutron").entry_points
     names = {entry.name for entry in neutron.select(group="neutron.service_plugins")}
+    names |= {name for since, later in SINCE.items() for name in later if since > RELEASE}
     assert listed("Covered") == refusals.SERVICE_PLUGINS
     assert listed("Refused") == names - refusals.SERVICE_PLUGINS
 

@@ -15,6 +15,7 @@ from neutron.common.ovn import constants as ovn_const
 from neutron.common.ovn import utils as ovn_utils
 from neutron_lib import constants
 
+from networking_workflow import releases
 from networking_workflow.drivers.ovn import compare, facts_l3, facts_nat, observe, observe_nat
 from networking_workflow.drivers.ovn.apply import load_balancers, mend, qos
 from networking_workflow.drivers.ovn.apply import work as apply_work
@@ -145,14 +146,16 @@ def _rows(work: apply_work.Work, known: facts_nat.FloatingIp) -> apply_work.Rows
 def _with_ovn_facts(work: apply_work.Work, known: facts_nat.FloatingIp) -> facts_nat.FloatingIp:
     """Add what is decided in OVN: see ``facts_nat.FloatingIp``."""
     port_id = known.floatingip["port_id"]
-    if not work.settings.distributed_floating_ips or known.router is None or not port_id:
+    written = work.settings.written
+    named = work.settings.distributed_floating_ips or written.central_rules_name_gateway
+    if not named or known.router is None or not port_id:
         return known
     lsp = observe.row(work.nb, _LSP, port_id)
     gateway = work.nb.get_lrouter_port(known.router["gw_port_id"])
     return dataclasses.replace(
         known,
         port_up=lsp is not None and ovn_utils.is_lsp_up(lsp),
-        gateway_scheduled=bool(gateway and gateway.ha_chassis_group),
+        gateway_scheduled=releases.may_name_gateway(written, gateway),
         balanced=work.client._is_lb_member_fip(work.context, known.floatingip),
     )
 
@@ -204,9 +207,8 @@ def _add_nat(work: apply_work.Work, row: compare.Row) -> None:
         columns["gateway_port"] = work.nb.lookup(
             "Logical_Router_Port", columns["gateway_port"]
         ).uuid
-    work.nb.add_nat_rule_in_lrouter(row.columns["router"], nat_uuid=row.name, **columns).execute(
-        check_error=True
-    )
+    columns |= releases.nat_columns(work.settings.written, row.name)
+    work.nb.add_nat_rule_in_lrouter(row.columns["router"], **columns).execute(check_error=True)
 
 
 def _resolved(work: apply_work.Work, one: compare.Difference) -> compare.Difference:

@@ -14,6 +14,7 @@ from neutron.objects.ports import Port
 from neutron.services.trunk import exceptions as trunk_exc
 from neutron_lib.services.trunk import constants as trunk_const
 
+from networking_workflow import releases
 from networking_workflow.drivers.ovn import observe
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import trunks as expect_trunks
@@ -94,7 +95,7 @@ def _apply(work: apply_work.Work, trunk: typing.Any) -> None:
     parent = observe.row(work.nb, expect_trunks.LSP, trunk.port_id)
     if parent is None:
         _missing(trunk.port_id, "trunk's")
-    if handler._parent_port_handled_by_ovn(trunk.port_id):
+    if releases.gives_subports(handler, trunk.port_id):
         subports = {
             one.port_id: expect_trunks.Subport(one.port_id, one.segmentation_id)
             for one in trunk.sub_ports

@@ -36,6 +36,8 @@ ACL                     without Neutron's logging plugin: ``log``,       operato
                         ``options``; ACLs without a rule id
 ======================  ===============================================  ===========================
 
+What another release of Neutron than the newest writes otherwise is in ``releases.Northbound``.
+
 Of the DNS records of a switch each port answers for its own; ``DNS:options`` are left out.
 ``options:requested-chassis`` is here: it is the port's ``binding:host_id`` and nothing else.
 """

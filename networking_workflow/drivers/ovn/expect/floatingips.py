@@ -35,6 +35,7 @@ def _nat(known: facts_nat.FloatingIp, options: settings.OvnSettings) -> compare.
     if known.router is None or not translated(known):
         return compare.Row(table=NAT, name=floatingip["id"], columns={}, absent=True)
     distributed = options.distributed_floating_ips
+    named = distributed or options.written.central_rules_name_gateway
     # OVN's load balancers reach members only through a central gateway.
     local = not (distributed and known.balanced)
     gateway = f"lrp-{known.router['gw_port_id']}"
@@ -50,7 +51,7 @@ def _nat(known: facts_nat.FloatingIp, options: settings.OvnSettings) -> compare.
             "external_ip": floatingip["floating_ip_address"],
             "logical_port": floatingip["port_id"] if local else "",
             "external_mac": _external_mac(known, distributed=distributed and local),
-            "gateway_port": gateway if distributed and known.gateway_scheduled else "",
+            "gateway_port": gateway if named and known.gateway_scheduled else "",
             "options": compare.Keys(wanted={"stateless": options.stateless_nat}),
             "external_ids": compare.Keys(
                 wanted={

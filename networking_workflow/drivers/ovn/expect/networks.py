@@ -82,6 +82,9 @@ def _localnet(
         "mcast_flood": options.igmp_flood,
         "localnet_learn_fdb": options.learn_fdb,
     }
+    named = {_PHYSICAL_NETWORK: segment["physical_network"]}
+    if not options.written.localnets_name_network:
+        named = {}
     if passthru and network.get("qinq"):
         port_options["ethtype"] = ovn_const.ETHTYPE_8021ad
     return compare.Row(
@@ -97,6 +100,6 @@ def _localnet(
                 closed=True,
                 foreign=frozenset({"qos_max_rate", "qos_burst", "qos_min_rate"}),
             ),
-            "external_ids": compare.Keys(wanted={_PHYSICAL_NETWORK: segment["physical_network"]}),
+            "external_ids": compare.Keys(wanted=named),
         },
     )

@@ -10,6 +10,7 @@ from neutron.common.ovn import constants as ovn_const
 from neutron.common.ovn import utils as ovn_utils
 from neutron_lib import constants
 
+from networking_workflow import releases
 from networking_workflow.drivers.ovn import compare, facts, settings
 from networking_workflow.drivers.ovn.expect import (
     binding,
@@ -49,7 +50,7 @@ def rows(known: facts.Port, options: settings.OvnSettings) -> tuple[compare.Row,
         table="Logical_Switch_Port",
         name=known.port["id"],
         columns={
-            **_common_columns(known, links),
+            **_common_columns(known, links, options.written),
             **({} if is_router_port(known.port) else _plain_columns(known, links, options)),
         },
     )
@@ -101,7 +102,9 @@ def dhcp_links(known: facts.Port, options: settings.OvnSettings) -> Links:
     return Links(v4=names[4], v6=names[6], own=tuple(own_rows))
 
 
-def _common_columns(known: facts.Port, links: Links) -> dict[str, typing.Any]:
+def _common_columns(
+    known: facts.Port, links: Links, written: releases.Northbound
+) -> dict[str, typing.Any]:
     port = known.port
     profile = binding.parse(port)
     return {
@@ -109,12 +112,12 @@ def _common_columns(known: facts.Port, links: Links) -> dict[str, typing.Any]:
         "enabled": port["admin_state_up"],
         "parent_name": profile.parent_name,
         "tag_request": profile.tag,
-        "port_security": port_security(port) if not profile.vtep else frozenset(),
+        "port_security": port_security(port, written) if not profile.vtep else frozenset(),
         "dhcpv4_options": links.v4,
         "dhcpv6_options": links.v6,
         "own dhcp options": frozenset(row.name for row in links.own),
         "port groups": port_groups(port),
-        "external_ids": compare.Keys(wanted=_external_ids(known, profile)),
+        "external_ids": compare.Keys(wanted=_external_ids(known, profile, written)),
     }
 
 
@@ -149,7 +152,9 @@ def _type(known: facts.Port) -> str:
     return "virtual" if known.virtual_ip else ""
 
 
-def _external_ids(known: facts.Port, profile: binding.Profile) -> dict[str, typing.Any]:
+def _external_ids(
+    known: facts.Port, profile: binding.Profile, written: releases.Northbound
+) -> dict[str, typing.Any]:
     port = known.port
     prefixes = {one["id"]: one["cidr"].split("/")[1] for one in known.subnets.values()}
     cidrs = [
@@ -171,17 +176,21 @@ def _external_ids(known: facts.Port, profile: binding.Profile) -> dict[str, typi
         "neutron:revision_number": str(port["revision_number"]),
         "neutron:vnic_type": port.get("binding:vnic_type", "normal"),
         "neutron:port_capabilities": ";".join(profile.capabilities),
-        "neutron:mtu": _mtu(known),
+        "neutron:mtu": _mtu(known, written),
     }
 
 
-def _mtu(known: facts.Port) -> str:
-    local = _is_metadata(known.port) or _is_health_monitor(known.port)
+def _mtu(known: facts.Port, written: releases.Northbound) -> str:
+    local = written.local_ports_have_mtu and (
+        _is_metadata(known.port) or _is_health_monitor(known.port)
+    )
     plugged = binding.is_plugged_by_ovn(known.port)
     return str(known.network["mtu"]) if local or plugged else ""
 
 
-def port_security(port: facts.Dict) -> frozenset[str]:
+def port_security(
+    port: facts.Dict, written: releases.Northbound = releases.NEWEST
+) -> frozenset[str]:
     """Return what the port may send from; empty: anything."""
     if not port.get("port_security_enabled") or _trusted(port):
         return frozenset()
@@ -194,7 +203,8 @@ def port_security(port: facts.Dict) -> frozenset[str]:
         else:
             # RFC 9568: VRRP from the virtual address, and plain traffic from it.
             entries.add(f"VRRPv3 {mac} {pair['mac_address']} {pair['ip_address']}")
-            entries.add(f"{pair['mac_address']} {pair['ip_address']}")
+            if written.pairs_send_by_own_mac:
+                entries.add(f"{pair['mac_address']} {pair['ip_address']}")
     entries.add(address(mac, own))
     return frozenset(entries)
 

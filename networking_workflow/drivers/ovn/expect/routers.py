@@ -288,6 +288,6 @@ def _router_advertisements(
         "send_periodic": "false" if leaks else "true",
         "mtu": str(one.network["mtu"]),
     }
-    if options.metadata_enabled:
+    if options.metadata_enabled and options.written.routers_tell_metadata:
         told["route_info"] = f"MEDIUM-{constants.METADATA_V6_CIDR}"
     return told

@@ -23,7 +23,7 @@ from neutron.services.ovn_l3 import plugin as ovn_l3
 from ovsdbapp.backend.ovs_idl import event as row_event
 
 from networking_workflow.drivers.ovn import seams
-from tests.unit.upstream import digest
+from tests.unit.upstream import moved
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[4]
 PAGE = (REPOSITORY / "docs" / "ovn.md").read_text()
@@ -33,25 +33,26 @@ TESTS = REPOSITORY / "tests" / "functional" / "ovn" / "test_other_writers.py"
 #: Source of the writers. A new digest: read what they write now, correct ``docs/ovn.md`` and what
 #: is stopped, then write the new digest here.
 UPSTREAM = {
-    maintenance.DBInconsistenciesPeriodics: "7c3ca68c3193",
-    ovsdb_monitor: "3e1151c62b04",
-    router_monitor: "65974a739e79",
-    mech_driver.OVNMechanismDriver.set_port_status_up: "da610417380b",
+    maintenance.DBInconsistenciesPeriodics: {28: "32a0d3dac33f", 29: "7c3ca68c3193"},
+    ovsdb_monitor: {28: "8b1296937718", 29: "3e1151c62b04"},
+    router_monitor: {28: "f976abde8ab0", 29: "65974a739e79"},
+    mech_driver.OVNMechanismDriver.set_port_status_up: {28: "90ac38302ba2", 29: "da610417380b"},
     mech_driver.OVNMechanismDriver.set_port_status_down: "fe4767c8093f",
-    mech_driver.OVNMechanismDriver.post_fork_initialize: "248f22a49e3b",
+    mech_driver.OVNMechanismDriver.post_fork_initialize: {28: "71e658c502e0", 29: "248f22a49e3b"},
     mech_driver.OVNMechanismDriver._start_maintenance_thread: "6de8037cc43f",
-    ovn_db_sync.OvnNbSynchronizer.do_sync: "e2690d5ca468",
+    ovn_db_sync.OvnNbSynchronizer.do_sync: {28: "6950336132d8", 29: "e2690d5ca468"},
     ovn_db_sync.OvnSbSynchronizer.do_sync: "2369dc48310a",
-    ovn_l3.OVNL3RouterPlugin._post_fork_initialize: "a408304b9496",
-    ovn_l3.OVNL3RouterPlugin.schedule_unhosted_gateways: "c71d506112fe",
+    ovn_l3.OVNL3RouterPlugin._post_fork_initialize: {28: "fffc05c9e4a9", 29: "a408304b9496"},
+    ovn_l3.OVNL3RouterPlugin.schedule_unhosted_gateways: {28: "fdb9501ef70e", 29: "c71d506112fe"},
     ovn_l3.OVNL3RouterPlugin.update_router_gateway_port_bindings: "521c5abb642d",
-    sync_tool.main: "23bbe0deddcb",
+    sync_tool.main: {28: "dcaf247563fb", 29: "23bbe0deddcb"},
 }
 
 
 @pytest.mark.parametrize("upstream", UPSTREAM, ids=lambda thing: thing.__name__)
 def test_writer_is_as_it_was_when_it_was_looked_at(upstream: typing.Any) -> None:
-    assert digest(upstream) == UPSTREAM[upstream]
+    otherwise = moved(upstream, UPSTREAM[upstream])
+    assert not otherwise, otherwise
 
 
 def named() -> set[str]:

@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+# in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
+
+"""Say what of the installed Neutron is not as the newest supported release has it.
+
+``what_moved.py [test file ...]`` runs the tests that look at Neutron's own text and tables (by
+default those of seams, writers, tables and service plugins) and prints what each has found. It
+exits 0 if nothing moved, 1 if something did, 2 if nothing could be looked at.
+"""
+
+import importlib.metadata
+import sys
+
+import pytest
+
+from networking_workflow import releases
+
+LOOKING = (
+    "tests/unit/capture/test_classes.py",
+    "tests/unit/capture/test_refusals.py",
+    "tests/unit/capture/test_seams.py",
+    "tests/unit/drivers/ovn/test_seams.py",
+    "tests/unit/drivers/ovn/test_writers.py",
+)
+
+
+class Findings:
+    """A pytest plugin that notes what passed, and of what failed the first line."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self.failed: list[tuple[str, str]] = []  #: (test, what it says)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._note(report)
+        elif report.when == "call" and report.passed:
+            self.passed += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        lines = (crash.message if crash is not None else report.longreprtext).strip().splitlines()
+        # A file that cannot be imported ends with the reason; an assertion begins with it.
+        said = lines[0] if crash is not None else lines[-1].removeprefix("E").strip()
+        self.failed.append((report.nodeid, said.removeprefix("AssertionError: ")))
+
+
+def summary(version: str, found: Findings) -> list[str]:
+    """Return what was found with Neutron ``version``, in lines."""
+    supported = ", ".join(str(one) for one in releases.SUPPORTED)
+    newest = max(releases.SUPPORTED)
+    lines = [f"Neutron {version} (supported: {supported})"]
+    if not found.failed:
+        return [*lines, f"Nothing has moved: {found.passed} tests found what Neutron {newest} has."]
+    lines.append(
+        f"Moved: {len(found.failed)} tests found something else than Neutron {newest} has, "
+        f"{found.passed} found the same."
+    )
+    for test, said in found.failed:
+        lines += [f"- {said}", f"    {test}"]
+    return lines
+
+
+def main(paths: list[str]) -> int:
+    """Run the tests and print what they found; return the exit code."""
+    found = Findings()
+    pytest.main(
+        ["-p", "no:terminal", "--continue-on-collection-errors", *(paths or LOOKING)],
+        plugins=[found],
+    )
+    if not found.passed and not found.failed:
+        print("No test has looked at Neutron.", file=sys.stderr)  # noqa: T201
+        return 2
+    print("\n".join(summary(importlib.metadata.version("neutron"), found)))  # noqa: T201
+    return 1 if found.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
