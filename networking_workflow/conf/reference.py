@@ -4,6 +4,7 @@
 """``docs/configuration.md``: ``python -m networking_workflow.conf.reference > FILE`` writes it."""
 
 import sys
+import typing
 
 from oslo_config import cfg
 
@@ -35,12 +36,14 @@ def markdown() -> str:
     return "\n".join([_HEAD, *common, _OF_DRIVERS, *own])
 
 
-_NO_DEFAULTS = {None: "unset", "": "empty"}
+def _default(value: typing.Any) -> str:
+    if value is None:
+        return "unset"
+    return f"`{value}`" if value not in ("", []) else "empty"
 
 
 def _section(option: cfg.Opt) -> str:
-    default = _NO_DEFAULTS.get(option.default, f"`{option.default}`")
-    allowed = workflow.allowed(option)
+    default, allowed = _default(option.default), workflow.allowed(option)
     return f"## {option.name}\n\n{option.help}\n\nDefault: {default}. Allowed: {allowed}.\n"
 
 

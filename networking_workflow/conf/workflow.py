@@ -309,7 +309,11 @@ def allowed(option: cfg.Opt) -> str:
     choices = getattr(option.type, "choices", None)
     if choices:
         return "one of " + ", ".join(choices)
-    kinds: dict[type[typing.Any], str] = {cfg.IntOpt: "a whole number", cfg.FloatOpt: "a number"}
+    kinds: dict[type[typing.Any], str] = {
+        cfg.IntOpt: "a whole number",
+        cfg.FloatOpt: "a number",
+        cfg.ListOpt: "a list, separated by commas",
+    }
     kind = kinds.get(type(option), "a text")
     if option.type.__class__.__name__ in {"Integer", "Float"}:
         unit = " of seconds" if option.name.endswith("_s") else ""

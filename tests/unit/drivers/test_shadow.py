@@ -11,7 +11,7 @@ import pytest
 from neutron_lib.plugins.ml2 import api
 from oslo_config import cfg
 
-from networking_workflow.drivers import ml2, protocol, registry, shadow
+from networking_workflow.drivers import binding, ml2, protocol, registry, shadow
 from networking_workflow.model import errors, failures, states
 from networking_workflow.model.modes import Mode
 
@@ -89,7 +89,7 @@ def test_only_who_can_look_has_tasks() -> None:
 def test_in_the_other_mode_every_driver_is_called() -> None:
     plugin = Plugin(("blind", Blind()), ("seeing", Seeing()))
     kinds = [type(one) for one in registry.build(plugin, registry.DriverSettings())]
-    assert kinds == [ml2.Ml2Driver, ml2.Ml2Driver]
+    assert kinds == [*[binding.BindingDriver] * 2, *[ml2.Ml2Driver] * 2]
 
 
 def test_what_is_gone_after_a_delete_is_well() -> None:
