@@ -226,6 +226,7 @@ class Breakers:
         woken: typing.Callable[[], None],
         rooms: typing.Mapping[str, Room] = _NO_ROOMS,
     ) -> None:
+        self._rooms = rooms
         self._breakers = {
             one.name: Breaker(one, journal, config, woken, rooms.get(one.name, _no_limit))
             for one in drivers
@@ -233,6 +234,13 @@ class Breakers:
 
     def __getitem__(self, driver: str) -> Breaker:
         return self._breakers[driver]
+
+    def call_ended(self, driver: str) -> None:
+        """Wake as many as there is room for now: of this driver, and of those it shares it with."""
+        room = self._rooms.get(driver)
+        for name, one in self._breakers.items():
+            if name == driver or (room is not None and self._rooms.get(name) == room):
+                one.call_ended()
 
     def look(self, waited_for: typing.Iterable[str]) -> None:
         """Probe those drivers of ours that workflows wait for."""

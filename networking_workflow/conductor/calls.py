@@ -92,18 +92,24 @@ class Clock(threading.Thread):
 
 
 class DriverCalls:
-    """Those of one driver in one conductor.
+    """Those of one driver in one conductor; a task that prepares for the driver calls it, too.
 
-    :param most_late: late calls beside which no further one is made: each has a thread of its own.
+    :param most_beside_late: calls at a time once one is late, that one included: a late call keeps
+        a thread, and another one works in its place.
     """
 
     def __init__(
-        self, driver: str, limits: settings.DriverLimits, clock: Clock, *, most_late: int
+        self, driver: str, limits: settings.DriverLimits, clock: Clock, *, most_beside_late: int
     ) -> None:
         self._driver, self._limits, self._clock = driver, limits, clock
-        self._most_late = most_late
+        self._most_beside_late = most_beside_late
         self._lock = threading.Lock()
         self._running: set[Call] = set()
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Return the seconds after which one is late; None: it never is."""
+        return self._limits.timeout_s
 
     def room(self) -> int | None:
         """Return how many more may be made now; None: as many as come."""
@@ -154,21 +160,20 @@ class DriverCalls:
             self._clock.at(time.monotonic() + _AGAIN_S, lambda: self._is_late(call))
 
     def _room(self) -> int | None:
-        if self._late() >= self._most_late:
-            return 0
-        if self._limits.concurrency is None:
-            return None
-        return max(0, self._limits.concurrency - len(self._running))
+        most = [self._limits.concurrency] if self._limits.concurrency else []
+        if self._late():
+            most.append(self._most_beside_late)
+        return max(0, min(most) - len(self._running)) if most else None
 
     def _late(self) -> int:
         return sum(call.is_late for call in self._running)
 
     def _why_not(self) -> errors.DriverError:
         late, running = self._late(), len(self._running)
-        if late >= self._most_late or late == running:
+        if late == running or running != self._limits.concurrency:
             return errors.BackendUnreachable(
-                f"{late} calls of driver {self._driver} have not returned within their time-out of "
-                f"{self._limits.timeout_s:g} s; it is called again when one has."
+                f"{late} of {running} calls of driver {self._driver} have not returned within "
+                f"their time-out of {self._limits.timeout_s:g} s; it is called again when one has."
             )
         return errors.DriverOccupied(
             f"{running} calls of driver {self._driver} run, as many as [workflow_driver:"

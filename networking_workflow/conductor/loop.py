@@ -31,6 +31,7 @@ from networking_workflow.journal import engine as journal_engine
 from networking_workflow.journal import failpoints
 from networking_workflow.journal import journal as journals
 from networking_workflow.model import graph as graphs
+from networking_workflow.plan import flows
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +61,9 @@ class Conductor:
         self._keeper = lease.LeaseKeeper(journal, config, os.getpid())
         self._desk = workers.Desk()
         self._clock = calls.Clock()
-        of_drivers = {driver.name: self._calls_of(driver.name) for driver in drivers}
+        backends = {driver.name: flows.stands_for(driver) for driver in drivers}
+        of_backends = {name: self._calls_of(name) for name in backends.values()}
+        of_drivers = {name: of_backends[backend] for name, backend in backends.items()}
         rooms = {name: one.room for name, one in of_drivers.items()}
         self._breakers = breaker.Breakers(drivers, journal, config, self._signal.offer_some, rooms)
         self._crew = workers.Crew(config.workers, self._worker)
@@ -197,9 +200,11 @@ class Conductor:
             )
 
     def _calls_of(self, driver: str) -> calls.DriverCalls:
-        """Return the calls of a driver: late ones may be as many as there are workers."""
-        limits = self._settings.limits_of(driver)
-        return calls.DriverCalls(driver, limits, self._clock, most_late=self._settings.workers)
+        """Return the calls of a driver, of which late ones may not take more threads than all."""
+        config = self._settings
+        return calls.DriverCalls(
+            driver, config.limits_of(driver), self._clock, most_beside_late=config.workers
+        )
 
     def _worker(self, number: int) -> workers.Worker:
         return workers.Worker(

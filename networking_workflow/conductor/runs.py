@@ -53,7 +53,7 @@ class Tools:
     drivers: typing.Sequence[protocol.Driver]
     graph: graphs.DriverGraph
     breakers: breaker.Breakers
-    calls: typing.Mapping[str, calls.DriverCalls]  #: by driver
+    calls: typing.Mapping[str, calls.DriverCalls]  #: by driver; those of one backend share theirs
     replace_worker: typing.Callable[[], None]  #: the calling one's thread is not to be relied on
     settings: settings.ConductorSettings
     key_function: fanout.KeyFunction
@@ -221,7 +221,7 @@ class Run:
             failpoints.failpoint("conductor.after_call")
         finally:
             of_driver.end(call)
-            fuse.call_ended()
+            self._tools.breakers.call_ended(started.driver)
         if call.is_late:
             self._write(lambda: self._journal.remark(self.claim, started.id, None))
         if isinstance(error, errors.BackendUnreachable):
@@ -241,7 +241,7 @@ class Run:
         if not self.replaced:
             self.replaced = True
             self._tools.replace_worker()
-        timeout_s = self._tools.settings.limits_of(started.driver).timeout_s
+        timeout_s = self._tools.calls[started.driver].timeout_s
         said = errors.BackendUnreachable(
             f"Driver {started.driver} has not returned within its time-out of {timeout_s:g} s. Its "
             "call goes on, the workflow keeps its keys, and how the call ends counts."

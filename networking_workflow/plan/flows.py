@@ -62,11 +62,12 @@ def drivers_in(
         ) from error
     placed = graph.placed
     places = {name: place for place, name in enumerate(order)}
-    mine = [one for one in drivers if placed.get(_stands_for(one), keys.DEFAULT_LANE) == lane]
+    mine = [one for one in drivers if placed.get(stands_for(one), keys.DEFAULT_LANE) == lane]
     return sorted(mine, key=lambda one: places.get(one.name, -1))
 
 
-def _stands_for(driver: protocol.Driver) -> str:
+def stands_for(driver: protocol.Driver) -> str:
+    """Return the mechanism driver in whose lane it is, and whose backend it calls."""
     return driver.prepares_for if isinstance(driver, protocol.Preparing) else driver.name
 
 

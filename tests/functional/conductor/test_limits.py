@@ -67,6 +67,18 @@ class OfPorts(MemoryDriver):
         return resource_type == "port"
 
 
+class Preparing(OfPorts):
+    """A task of ports that calls the driver's backend before the driver is called."""
+
+    prepares_for = "switch"
+
+    def wants(self, snapshot):
+        return True
+
+    def give_up(self, target):
+        raise AssertionError("it does not fail")
+
+
 @pytest.fixture
 def gate():
     gate = Gate()
@@ -346,6 +358,29 @@ def test_who_waits_for_a_turn_occupies_no_worker_and_is_left_alone_until_a_call_
     assert [cloud.row(one).fence for one in waiting] == seen
     gate.let_go()
     for workflow in (inside, *waiting):
+        cloud.comes_to(workflow, "SUCCESS")
+    assert gate.most == 1
+
+
+def test_a_task_that_prepares_for_a_driver_counts_among_the_drivers_calls(cloud, start, gate):
+    start(
+        Preparing("binding-switch", gate),
+        MemoryDriver("switch", gate),
+        workers=4,
+        drivers={"switch": DriverLimits(concurrency=1)},
+        **NO_CHORES,
+    )
+    network = cloud.network()
+    cloud.comes_to(network, "SUCCESS")
+    gate.keep()
+    networks = [cloud.network() for _ in range(5)]
+    gate.comes_to(1)
+    ports = [cloud.port(cloud.resource(network)) for _ in range(5)]
+    for workflow in ports:
+        cloud.comes_to(workflow, "RETRYING")
+        assert cloud.row(workflow).waits_for == "driver:binding-switch"
+    gate.let_go()
+    for workflow in (*networks, *ports):
         cloud.comes_to(workflow, "SUCCESS")
     assert gate.most == 1
 
