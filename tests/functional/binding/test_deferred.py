@@ -55,8 +55,11 @@ def test_every_driver_is_told_of_the_bound_port_once_with_what_it_was_before(wor
     world.neutron.update("port", port["id"], **{"binding:host_id": "two"})
     world.start()
     world.settles(port)
-    moved = Told("update", "two", "other", "other", "one")
-    assert [switch.told[port["id"]][2:] for switch in world.switches] == [[moved]] * 3
+    moved = [
+        Told("update", "two", "unbound", "other", "one"),
+        Told("update", "two", "other", "unbound", "two"),
+    ]
+    assert [switch.told[port["id"]][2:] for switch in world.switches] == [moved] * 3
 
 
 def test_no_driver_is_asked_twice_the_later_ones_only_if_the_deferred_one_refuses(
