@@ -99,6 +99,26 @@ def test_a_mechanism_driver_that_is_not_installed(tmp_path: pathlib.Path) -> Non
     assert_refused(ended, "[ml2] mechanism_drivers = ovn,ovm: ovm is not installed; these are: ")
 
 
+def test_a_mode_of_ovn_that_cannot_even_be_compared(tmp_path: pathlib.Path) -> None:
+    ended = boot(
+        url_of(tmp_path),
+        mechanism_drivers=("ovn",),
+        options={"ovn": {"logical_switch_per_vlan_segment": "true"}},
+        workflow={"mode": "shadow"},
+    )
+    assert_refused(ended, "one logical switch for each network")
+
+
+def url_of(folder: pathlib.Path) -> str:
+    """Return the URL of a database with all tables."""
+    url = f"sqlite:///{folder}/neutron.sqlite"
+    engine = sa.create_engine(url)
+    head.get_metadata().create_all(engine)
+    schema.create_all(engine)
+    engine.dispose()
+    return url
+
+
 @pytest.mark.parametrize(
     ("option", "value", "text"),
     [
@@ -109,12 +129,7 @@ def test_a_mechanism_driver_that_is_not_installed(tmp_path: pathlib.Path) -> Non
 def test_a_mode_of_ovn_that_workflows_do_not_go_with(
     tmp_path: pathlib.Path, option: str, value: str, text: str
 ) -> None:
-    url = f"sqlite:///{tmp_path}/neutron.sqlite"
-    engine = sa.create_engine(url)
-    head.get_metadata().create_all(engine)
-    schema.create_all(engine)
-    engine.dispose()
-    ended = boot(url, mechanism_drivers=("ovn",), options={"ovn": {option: value}})
+    ended = boot(url_of(tmp_path), mechanism_drivers=("ovn",), options={"ovn": {option: value}})
     assert_refused(ended, text)
 
 
@@ -122,6 +137,7 @@ def test_a_mode_of_ovn_that_workflows_do_not_go_with(
     ("option", "value", "text"),
     [
         ("conductor", "threads", "it must be one of embedded, separate."),
+        ("mode", "shadows", "it must be one of drive, shadow."),
         ("leases_s", "30", "there is no such option"),
     ],
 )
