@@ -9,11 +9,14 @@ exits 0 if nothing moved, 1 if something did, 2 if nothing could be looked at.
 """
 
 import importlib.metadata
+import pathlib
 import sys
 
 import pytest
 
 from networking_workflow import releases
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 LOOKING = (
     "tests/unit/capture/test_classes.py",
@@ -46,7 +49,9 @@ class Findings:
         lines = (crash.message if crash is not None else report.longreprtext).strip().splitlines()
         # A file that cannot be imported ends with the reason; an assertion begins with it.
         said = lines[0] if crash is not None else lines[-1].removeprefix("E").strip()
-        self.failed.append((report.nodeid, said.removeprefix("AssertionError: ")))
+        path, _line, name = report.location or (report.nodeid, None, "")
+        test = f"{path}::{name}" if name != path else path
+        self.failed.append((test, said.removeprefix("AssertionError: ")))
 
 
 def summary(version: str, found: Findings) -> list[str]:
@@ -68,10 +73,9 @@ def summary(version: str, found: Findings) -> list[str]:
 def main(paths: list[str]) -> int:
     """Run the tests and print what they found; return the exit code."""
     found = Findings()
-    pytest.main(
-        ["-p", "no:terminal", "--continue-on-collection-errors", *(paths or LOOKING)],
-        plugins=[found],
-    )
+    settings = ("--config-file", str(REPOSITORY / "pyproject.toml"), "--override-ini", "addopts=")
+    options = (*settings, "-p", "no:terminal", "--continue-on-collection-errors")
+    pytest.main([*options, *(paths or LOOKING)], plugins=[found])
     if not found.passed and not found.failed:
         print("No test has looked at Neutron.", file=sys.stderr)  # noqa: T201
         return 2

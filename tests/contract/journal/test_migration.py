@@ -40,6 +40,13 @@ def migrate(url: str, folder: pathlib.Path, *command: str) -> str:
     return done.stdout
 
 
+def _options(inspector: sa.Inspector, table: str) -> dict[str, typing.Any]:
+    try:
+        return dict(inspector.get_table_options(table))
+    except NotImplementedError:  # SQLAlchemy 2.0, of SQLite
+        return {}
+
+
 def described(on: sa.Engine) -> dict[str, typing.Any]:
     """Return all that the server tells about the journal's tables."""
     inspector = sa.inspect(on)
@@ -67,7 +74,7 @@ def described(on: sa.Engine) -> dict[str, typing.Any]:
             ),
             "options": {
                 name: value
-                for name, value in inspector.get_table_options(table).items()
+                for name, value in _options(inspector, table).items()
                 if "auto_increment" not in name and "partition" not in name
             },
         }

@@ -22,6 +22,7 @@ from lab import client, neutron
 from lab.databases import pool
 from lab.neutron import config as lab_config
 from lab.neutron import schema as lab_schema
+from networking_workflow import releases
 from networking_workflow.journal import schema
 from tests.waiting import wait_until
 
@@ -123,7 +124,10 @@ def url_of(folder: pathlib.Path) -> str:
     ("option", "value", "text"),
     [
         ("neutron_sync_mode", "repair", "past the changes that wait in the queue"),
-        ("logical_switch_per_vlan_segment", "true", "one logical switch for each network"),
+        pytest.param(
+            *("logical_switch_per_vlan_segment", "true", "one logical switch for each network"),
+            marks=pytest.mark.skipif(releases.installed() < 29, reason="an option of Neutron 29"),
+        ),
     ],
 )
 def test_a_mode_of_ovn_that_workflows_do_not_go_with(

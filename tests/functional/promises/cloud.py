@@ -15,6 +15,7 @@ from lab import client, neutron, ovn
 from lab.databases import pool
 from lab.demo import compare, northbound
 from lab.neutron import schema
+from networking_workflow import releases
 from networking_workflow.drivers.fabric import behaviour
 from networking_workflow.drivers.fabric import server as fabric_server
 from networking_workflow.journal import clock, readiness, tables
@@ -245,7 +246,11 @@ def routed(databases: pool.Pool) -> collections.abc.Iterator[Cloud]:
             database_url=database.url,
             core_plugin="ml2_workflow",
             mechanism_drivers=("ovn",),
-            service_plugins=("ovn-router", "qos", "port_forwarding", "trunk", "log"),
+            service_plugins=tuple(
+                name
+                for name in ("ovn-router", "qos", "port_forwarding", "trunk", "log")
+                if name not in releases.refused_service_plugins()
+            ),
             extension_drivers=("port_security", "qos"),
             ovn=central,
             workflow=TAKE_OVER,
