@@ -3,13 +3,15 @@
 
 """What is promised of ports whose binding is left to a task."""
 
+import collections.abc
 import typing
 
 import pytest
 from neutron_lib import constants
 
+from networking_workflow.capture import session, workflows
 from networking_workflow.journal import journal
-from networking_workflow.model import errors
+from networking_workflow.model import errors, graph
 from tests.functional.binding import switches
 from tests.functional.binding.switches import Told
 from tests.functional.binding.world import World
@@ -26,6 +28,16 @@ def slow(world: World) -> switches.Slow:
     """How the deferred switch binds: when it is let go."""
     world.slow.bind = how = switches.Slow()
     return how
+
+
+@pytest.fixture
+def two_lanes() -> collections.abc.Iterator[graph.DriverGraph]:
+    """The deferred switch has a lane of its own."""
+    kinds = frozenset({"network", "subnet", "port"})
+    lanes = (workflows.Lane(name="default"), workflows.Lane(name="slow", kinds=kinds))
+    session.install(session.CaptureSettings(lanes=lanes))
+    yield graph.parse(["slow independent"], ["early", "slow", "late"])
+    session.install(session.CaptureSettings())
 
 
 def test_a_port_is_answered_unbound_and_pending_and_bound_when_the_task_ran(
@@ -60,6 +72,24 @@ def test_every_driver_is_told_of_the_bound_port_once_with_what_it_was_before(wor
         Told("update", "two", "other", "unbound", "two"),
     ]
     assert [switch.told[port["id"]][2:] for switch in world.switches] == [moved] * 3
+
+
+def test_an_independent_driver_binds_in_its_lane_and_the_others_hear_of_it(
+    world: World, two_lanes: graph.DriverGraph
+) -> None:
+    world.slow.bind = switches.accept
+    port = world.port()
+    world.start(graph=two_lanes)
+    assert world.settles(port) == "SYNCED"
+    assert world.vif(port)[:2] == ("other", "one")
+    assert world.slow.told[port["id"]] == ONCE_BOUND
+    for switch in (world.early, world.late):
+        hosts = {(told.host, told.vif_type) for told in switch.told[port["id"]]}
+        assert hosts <= {("one", "unbound"), ("one", "other")}
+        assert switch.told[port["id"]][-1].vif_type == "other"
+    assert [switch.hosts_asked(port["id"]) for switch in world.switches] == [["one"], ["one"], []]
+    binding = {row.lane for row in world.workflows(port) if row.id in world.of_task("binding-slow")}
+    assert binding == {"slow"}
 
 
 def test_no_driver_is_asked_twice_the_later_ones_only_if_the_deferred_one_refuses(

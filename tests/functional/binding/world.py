@@ -14,6 +14,7 @@ from networking_workflow.conductor import loop, settings
 from networking_workflow.drivers import registry
 from networking_workflow.journal import engine as journal_engine
 from networking_workflow.journal import journal, tables
+from networking_workflow.model import graph as graphs
 from networking_workflow.model import states
 from networking_workflow.plan import keys
 from tests.functional.binding.switches import PATIENCE_S, Switch
@@ -67,13 +68,20 @@ class World:
 
     # -- conductors ------------------------------------------------------------------------------
 
-    def start(self, on: journal.Journal | None = None, **how: typing.Any) -> loop.Conductor:
-        """Start a conductor."""
+    def start(
+        self,
+        on: journal.Journal | None = None,
+        graph: graphs.DriverGraph | None = None,
+        **how: typing.Any,
+    ) -> loop.Conductor:
+        """Start a conductor; without a graph of its drivers they are one lane."""
+        graph = graph or graphs.single(switch.name for switch in self.switches)
         conductor = loop.Conductor(
             on or journal.Journal(self.engine),
             registry.build(self.neutron.plugin, registry.DriverSettings()),
             settings.ConductorSettings(**{**QUICK, **how}),
             keys.keys_for,
+            graph,
         )
         conductor.start()
         self._conductors.append(conductor)
@@ -111,6 +119,11 @@ class World:
         rows = self._rows(found.order_by(table.c.created_at, table.c.position))
         return [(row.driver, row.task_state) for row in rows]
 
+    def of_task(self, name: str) -> set[str]:
+        """Return the workflows that have a task of this name."""
+        table = tables.tasks.c
+        return set(self._rows(sa.select(table.workflow_id).where(table.name == name), scalars=True))
+
     def failures(self, port: Json) -> list[typing.Any]:
         """Return the tasks of a port that carry a failure."""
         table = tables.tasks
@@ -129,6 +142,7 @@ class World:
     def _exists(self, port: Json) -> bool:
         return bool(self.neutron.call("GET", f"ports?id={port['id']}")["ports"])
 
-    def _rows(self, query: sa.Select[typing.Any]) -> list[typing.Any]:
+    def _rows(self, query: sa.Select[typing.Any], *, scalars: bool = False) -> list[typing.Any]:
         with journal_engine.polling(self.engine).connect() as connection:
-            return list(connection.execute(query).all())
+            found = connection.execute(query)
+            return list(found.scalars() if scalars else found.all())
