@@ -11,10 +11,9 @@ from neutron_lib.db import api as db_api
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
-from networking_workflow.cmd import assembly
 from networking_workflow.conf import drivers as conf_drivers
 from networking_workflow.conf import workflow as conf_workflow
-from networking_workflow.journal import schema
+from networking_workflow.journal import lanes, schema
 from networking_workflow.model import errors
 
 _DRIVERS = "neutron.ml2.mechanism_drivers"
@@ -40,11 +39,25 @@ def check(conf: cfg.ConfigOpts) -> None:
             f"The database of [database] connection does not answer: {_first_line(error)}. "
             "Start it, or correct the URL."
         ) from error
-    engine = assembly.database(conf, workers=0)
-    try:
-        assembly.settle_lanes(conf, engine)
-    finally:
-        engine.dispose()  # a server may fork later
+    _settle_lanes(conf)
+
+
+def _settle_lanes(conf: cfg.ConfigOpts) -> None:
+    """Note which lane each driver is in, from now on.
+
+    :raises ConfigurationError: if the configured graph is none, or cannot be taken up now.
+    """
+    drivers = [name for name in conf.ml2.mechanism_drivers if name]
+    placed = conf_workflow.driver_graph(conf, drivers).placed
+    with db_api.get_reader_session() as session, session.begin():
+        if lanes.known(session.connection()) == placed:
+            return
+    db_api.retry_db_errors(_take_up)(placed)
+
+
+def _take_up(placed: dict[str, str]) -> None:
+    with db_api.get_writer_session() as session, session.begin():
+        lanes.settle(session.connection(), placed)
 
 
 def load_policies() -> None:

@@ -15,7 +15,7 @@ from networking_workflow.conf import drivers as conf_drivers
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.drivers import protocol, registry
 from networking_workflow.journal import engine as journal_engine
-from networking_workflow.journal import galera, journal, lanes, schema
+from networking_workflow.journal import galera, journal, schema
 from networking_workflow.model import errors
 from networking_workflow.plan import keys
 
@@ -58,15 +58,6 @@ def check_database(engine: sa.Engine) -> None:
             "The database of [database] connection does not answer: "
             f"{_first_line(getattr(error, 'orig', None) or error)}. Start it, or correct the URL."
         ) from error
-
-
-def settle_lanes(conf: cfg.ConfigOpts, engine: sa.Engine) -> None:
-    """Note which lane each driver is in, from now on.
-
-    :raises ConfigurationError: if the configured graph is none, or cannot be taken up now.
-    """
-    drivers = [name for name in conf.ml2.mechanism_drivers if name]
-    lanes.settle(engine, conf_workflow.driver_graph(conf, drivers).placed)
 
 
 def read_causally(conf: cfg.ConfigOpts, engine: sa.Engine) -> None:

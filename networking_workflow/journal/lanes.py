@@ -13,7 +13,7 @@ import typing
 
 import sqlalchemy as sa
 
-from networking_workflow.journal import retries, tables
+from networking_workflow.journal import tables
 from networking_workflow.model import errors, keys
 from networking_workflow.model.states import FINAL, SyncState
 
@@ -73,28 +73,22 @@ class Change:
         return set(self.gone).union(*self.moved.values())
 
 
-def settle(engine: sa.Engine, placed: collections.abc.Mapping[str, str]) -> None:
-    """Make these the lanes of the drivers; nothing is written if they are already.
-
-    :raises ConfigurationError: if workflows of a lane that changes are unfinished.
-    """
-    with engine.connect() as connection:
-        if _known(connection) == placed:
-            return
-    retries.run(engine, lambda connection: _settle(connection, placed))
-
-
-def _known(connection: sa.Connection) -> dict[str, str]:
+def known(connection: sa.Connection) -> dict[str, str]:
+    """Return the lane of each driver."""
     return {driver: lane for driver, lane in connection.execute(_KNOWN)}
 
 
-def _settle(connection: sa.Connection, placed: collections.abc.Mapping[str, str]) -> None:
-    known = _known(connection)
-    change = compared(known, placed)
+def settle(connection: sa.Connection, placed: collections.abc.Mapping[str, str]) -> None:
+    """Make these the lanes of the drivers.
+
+    :raises ConfigurationError: if workflows of a lane that changes are unfinished.
+    """
+    before = known(connection)
+    change = compared(before, placed)
     if change.lanes:
-        _refuse_unfinished(connection, known, change)
+        _refuse_unfinished(connection, before, change)
     for lane in sorted(change.gone):
-        heirs = sorted(now for before, now in change.moved.values() if before == lane)
+        heirs = sorted(now for then, now in change.moved.values() if then == lane)
         _merge(connection, lane, heirs[0] if heirs else keys.DEFAULT_LANE)
     connection.execute(sa.delete(tables.lanes))
     if placed:
@@ -103,10 +97,10 @@ def _settle(connection: sa.Connection, placed: collections.abc.Mapping[str, str]
 
 
 def compared(
-    known: collections.abc.Mapping[str, str], placed: collections.abc.Mapping[str, str]
+    then: collections.abc.Mapping[str, str], placed: collections.abc.Mapping[str, str]
 ) -> Change:
     """Return what changes. Before the first time every driver was in the default lane."""
-    before = known or dict.fromkeys(placed, keys.DEFAULT_LANE)
+    before = then or dict.fromkeys(placed, keys.DEFAULT_LANE)
     return Change(
         moved={
             driver: (before[driver], lane)
@@ -118,7 +112,7 @@ def compared(
 
 
 def _refuse_unfinished(
-    connection: sa.Connection, known: collections.abc.Mapping[str, str], change: Change
+    connection: sa.Connection, then: collections.abc.Mapping[str, str], change: Change
 ) -> None:
     found: list[typing.Any] = list(connection.execute(_UNFINISHED, {"lanes": sorted(change.lanes)}))
     if not found:
@@ -129,7 +123,7 @@ def _refuse_unfinished(
     ]
     moves += [f"lane {lane} away" for lane in sorted(change.gone) if not change.moved]
     counts = ", ".join(f"{number} {state} in lane {lane}" for lane, state, number in found)
-    was = ", ".join(f"{driver} in {lane}" for driver, lane in sorted(known.items()))
+    was = ", ".join(f"{driver} in {lane}" for driver, lane in sorted(then.items()))
     raise errors.ConfigurationError(
         f"[workflow] driver_graph moves {' and '.join(moves)}, and workflows are unfinished there: "
         f"{counts}. Start with the graph as it was ({was or 'one lane'}), let them finish, retry, "

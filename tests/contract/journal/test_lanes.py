@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 import sqlalchemy as sa
 
-from networking_workflow.journal import lanes, tables
+from networking_workflow.journal import lanes, retries, tables
 from networking_workflow.model import errors, workflows
 from networking_workflow.model import keys as model_keys
 from tests.contract.journal.world import FAILURE, World, change
@@ -18,7 +18,7 @@ TWO = {"ovn": "default", "switch": "switch"}
 
 
 def settle(world: World, placed: dict[str, str]) -> None:
-    lanes.settle(world.journal.engine, placed)
+    retries.run(world.journal.engine, lambda connection: lanes.settle(connection, placed))
     world.sync()
 
 
