@@ -92,7 +92,9 @@ _FORGET = sa.delete(tables.applied).where(
     _A.resource_type == sa.bindparam("resource_type"),
     _A.resource_id == sa.bindparam("resource_id"),
     # Not what drivers of other lanes returned: they have their own delete to come.
-    _A.driver.in_(sa.select(_T.driver).where(_T.workflow_id == sa.bindparam("workflow"))),
+    _A.driver.not_in(
+        sa.select(tables.lanes.c.driver).where(tables.lanes.c.lane != sa.bindparam("own_lane"))
+    ),
 )
 
 
@@ -276,10 +278,10 @@ def _new_body(new: typing.Any) -> dict[str, sa.ColumnElement[typing.Any]]:
 
 
 def forget_applied(connection: sa.Connection, claim: workflows.Claim) -> None:
-    """Drop what the workflow's drivers returned: the resource is gone."""
+    """Drop what drivers returned, but for those of other lanes: the resource is gone."""
     parameters = {
         "resource_type": claim.resource_type,
         "resource_id": claim.resource_id,
-        "workflow": claim.id,
+        "own_lane": claim.lane,
     }
     connection.execute(_FORGET, parameters)

@@ -5,6 +5,7 @@
 
 import pytest
 
+from networking_workflow.journal import lanes
 from networking_workflow.model import errors, graph
 from tests.unit.conductor.drivers import MemoryDriver
 from tests.waiting import wait_until
@@ -133,7 +134,10 @@ def test_what_was_recorded_for_a_lane_that_the_conductor_lacks_is_said_and_not_l
 def test_a_delete_in_one_lane_forgets_nothing_that_another_lane_still_needs(cloud, start, last):
     both = drivers("first", "second")
     names = ["first", "second"]
-    start(*both, graph=graph.parse(["second independent"], names))
+    declared = graph.parse(["second independent"], names)
+    with cloud.engine.begin() as connection:
+        lanes.settle(connection, declared.placed)
+    start(*both, graph=declared)
     network = cloud.network()
     other = cloud.again(network, lane="second")
     for workflow in (network, other):
