@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""One Neutron a database for the tests of this folder."""
+"""One Neutron for the tests of this folder, on MariaDB; ``promises/test_binding.py`` has SQLite."""
 
 import collections.abc
 
@@ -12,11 +12,9 @@ from tests.functional.binding.world import World
 from tests.functional.capture import inprocess
 
 
-@pytest.fixture(scope="package", params=["mariadb", "sqlite"])
-def running(
-    request: pytest.FixtureRequest, database_pool: pool.Pool
-) -> collections.abc.Iterator[World]:
-    database = database_pool.create(request.param, "binding")
+@pytest.fixture(scope="package")
+def running(database_pool: pool.Pool) -> collections.abc.Iterator[World]:
+    database = database_pool.create("mariadb", "binding")
     with pool.engine(database.url) as made:
         inprocess.tables_of(made)
     world = World(database)

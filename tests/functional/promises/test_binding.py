@@ -19,12 +19,10 @@ ON_HOST = {"binding:host_id": "switch-1", "device_owner": "baremetal:none"}
 TENANT = "0" * 32
 
 
-@pytest.fixture(scope="module", params=["mariadb", "sqlite"])
-def running(
-    request: pytest.FixtureRequest, database_pool: pool.Pool
-) -> collections.abc.Iterator[clouds.Cloud]:
+@pytest.fixture(scope="module")
+def running(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
     with (
-        database_pool.blank(request.param) as database,
+        database_pool.blank("sqlite") as database,
         clouds.running(database, asks_to_bind=True, deferred_binding="fabric", attempts=2) as cloud,
     ):
         cloud.add_api()
