@@ -351,7 +351,8 @@ def mode(conf: cfg.ConfigOpts) -> Mode:
     return Mode(conf[GROUP].mode)
 
 
-def _retry(group: typing.Any) -> retry.RetryPolicy:
+def retry_policy(group: typing.Any) -> retry.RetryPolicy:
+    """Return how often workflows are tried; in shadow mode, how often they look."""
     if group.mode == Mode.SHADOW:
         return _LOOKS
     return retry.RetryPolicy(
@@ -374,7 +375,7 @@ def conductor_settings(conf: cfg.ConfigOpts) -> settings.ConductorSettings:
             workers=group.workers,
             lease_s=group.lease_s,
             poll_s=group.poll_s,
-            retry=_retry(group),
+            retry=retry_policy(group),
             drain_s=group.drain_s,
             chores_s=group.chores_s,
             probe_s=group.probe_s,

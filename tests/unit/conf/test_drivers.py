@@ -45,6 +45,15 @@ first_delay_s = 10
     )
 
 
+def test_in_shadow_mode_a_comparison_looks_as_often_whatever_is_set_for_its_driver(
+    tmp_path: pathlib.Path,
+) -> None:
+    text = "mode = shadow\nattempts = 3\n[workflow_driver:ovn]\nattempts = 9\n"
+    found = limits(tmp_path, text)
+    assert [one.retry.attempts for one in found.values()] == [6, 6]
+    assert found["ovn"].retry == found["genericswitch"].retry
+
+
 def test_zero_means_no_limit(tmp_path: pathlib.Path) -> None:
     found = limits(tmp_path, "[workflow_driver:ovn]\ntimeout_s = 0\nconcurrency = 0\n")["ovn"]
     assert (found.timeout_s, found.concurrency) == (None, None)
