@@ -77,9 +77,10 @@ def main(paths: list[str]) -> int:
     options = (*settings, "-p", "no:terminal", "--continue-on-collection-errors")
     pytest.main([*options, *(paths or LOOKING)], plugins=[found])
     if not found.passed and not found.failed:
-        print("No test has looked at Neutron.", file=sys.stderr)  # noqa: T201
+        sys.stderr.write("No test has looked at Neutron.\n")
         return 2
-    print("\n".join(summary(importlib.metadata.version("neutron"), found)))  # noqa: T201
+    lines = summary(importlib.metadata.version("neutron"), found)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     return 1 if found.failed else 0
 
 

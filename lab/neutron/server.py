@@ -26,7 +26,7 @@ from networking_workflow.cmd import gunicorn_settings
 PR_SET_PDEATHSIG = 1
 
 
-class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # it has no types
+class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """Neutron's WSGI application with its settings for gunicorn."""
 
     def __init__(self, bind: str, threads: int) -> None:

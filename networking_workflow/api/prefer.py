@@ -142,8 +142,7 @@ class Waiting:
             left = deadline - time.monotonic()
             if left <= 0 or (found is not None and (_ended(found) or _failed(found))):
                 return found
-            # No signal comes from conductors on other hosts: rows are all that every one writes.
-            time.sleep(min(pause, left))
+            time.sleep(min(pause, left))  # rows are asked: conductors elsewhere give no signal
             pause = min(pause * _GROWTH, _LONGEST_LOOK_S)
 
 

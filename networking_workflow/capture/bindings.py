@@ -74,6 +74,7 @@ class _Walk:
         try:
             driver.obj.bind_port(context)
         except Exception as error:
+            # Nothing is swallowed: ML2's loop would log it and ask the next driver.
             raise _Stop(error) from error
 
     def _deferral(self, driver: str, context: typing.Any) -> bindings.Deferral:

@@ -42,7 +42,7 @@ def guarded(call: typing.Callable[[], T], what: str) -> tuple[T | None, errors.D
         _raise_lease_lost(error)
         error.detail = words.masked(error.detail)
         return None, error
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - this is the place
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - drivers raise anything
         _raise_lease_lost(error)
         detail = words.of(error)
         if _is_of_database(error):

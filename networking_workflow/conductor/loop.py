@@ -20,8 +20,8 @@ from networking_workflow.conductor import (
     guard,
     lease,
     poll,
-    runs,
     settings,
+    shared,
     wakeup,
     work,
     workers,
@@ -67,7 +67,7 @@ class Conductor:
         rooms = {name: one.room for name, one in of_drivers.items()}
         self._breakers = breaker.Breakers(drivers, journal, config, self._signal.offer_some, rooms)
         self._crew = workers.Crew(config.workers, self._worker)
-        self._tools = runs.Tools(
+        self._tools = shared.Tools(
             journal=journal,
             reads=journal_engine.polling(journal.engine),
             drivers=tuple(drivers),

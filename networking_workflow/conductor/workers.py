@@ -8,7 +8,7 @@ import threading
 import time
 import typing
 
-from networking_workflow.conductor import guard, lease, runs, work
+from networking_workflow.conductor import guard, lease, runs, shared, work
 from networking_workflow.model import errors, frames, workflows
 
 LOG = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Worker(threading.Thread):
         keeper: lease.LeaseKeeper,
         signal: work.WorkSignal,
         desk: Desk,
-        tools: runs.Tools,
+        tools: shared.Tools,
         stopping: threading.Event,
     ) -> None:
         super().__init__(name=f"workflow-worker-{number}", daemon=True)

@@ -127,7 +127,7 @@ class _PingsApart(_PerThread):
 
     def _ping(self) -> None:
         try:
-            super().ping_all_chassis()  # type: ignore[misc]  # the stock driver's
+            super().ping_all_chassis()  # type: ignore[misc]  # a mixin: the driver has it
         except ovn_errors.EXPECTED as failed:
             LOG.warning("The OVN chassis could not be asked for a sign of life: %s", failed)
 

@@ -120,19 +120,15 @@ def url_of(folder: pathlib.Path) -> str:
     return url
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "text"),
-    [
-        ("neutron_sync_mode", "repair", "past the changes that wait in the queue"),
-        pytest.param(
-            *("logical_switch_per_vlan_segment", "true", "one logical switch for each network"),
-            marks=pytest.mark.skipif(releases.installed() < 29, reason="an option of Neutron 29"),
-        ),
-    ],
-)
-def test_a_mode_of_ovn_that_workflows_do_not_go_with(
-    tmp_path: pathlib.Path, option: str, value: str, text: str
-) -> None:
+#: Option of [ovn] -> a value that is refused, and why.
+MODES = {"neutron_sync_mode": ("repair", "past the changes that wait in the queue")}
+if releases.installed() >= 29:
+    MODES["logical_switch_per_vlan_segment"] = ("true", "one logical switch for each network")
+
+
+@pytest.mark.parametrize("option", MODES)
+def test_a_mode_of_ovn_that_workflows_do_not_go_with(tmp_path: pathlib.Path, option: str) -> None:
+    value, text = MODES[option]
     ended = boot(url_of(tmp_path), mechanism_drivers=("ovn",), options={"ovn": {option: value}})
     assert_refused(ended, text)
 
