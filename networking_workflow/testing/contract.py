@@ -4,7 +4,8 @@
 """What every driver must keep, written once: ``class TestMine(contract.DriverContract)``.
 
 A subclass has three fixtures: ``driver``, ``rows`` and ``backend`` (``testing.surroundings``), and
-may narrow ``KINDS``. Each test is one promise; why it is asked for is in ``docs/drivers.md``.
+may narrow ``KINDS`` and name what it is ``WITHOUT``. Each test is one promise; why it is asked for
+is in ``docs/drivers.md``.
 """
 
 import dataclasses
@@ -24,6 +25,16 @@ class DriverContract:
 
     KINDS: typing.ClassVar[tuple[str, ...]] = ("network", "subnet", "port")
 
+    #: Of ``observe``, ``probe``, ``stop``, ``damage`` and ``lose_answer`` those that the driver, or
+    #: its backend, does not have. What needs them is not run.
+    WITHOUT: typing.ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **how: typing.Any) -> None:
+        super().__init_subclass__(**how)
+        for test, extras in _NEEDS.items():
+            if extras & set(cls.WITHOUT):
+                setattr(cls, test, None)
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run tests that ask for ``kind`` once for each."""
         if "kind" in metafunc.fixturenames and metafunc.cls is not None:
@@ -38,6 +49,12 @@ class DriverContract:
     def test_does_not_handle_what_nobody_knows(self, driver: protocol.Driver) -> None:
         for operation in states.Operation:
             assert not driver.handles("teapot", operation)
+
+    def test_has_nothing_of_what_it_is_said_to_be_without(
+        self, driver: protocol.Driver, backend: Backend
+    ) -> None:
+        for extra in self.WITHOUT:
+            assert not offers(driver if extra in _OF_DRIVERS else backend, extra), extra
 
     # -- apply -----------------------------------------------------------------------------------
 
@@ -177,7 +194,7 @@ class DriverContract:
     def test_observation_tells_what_is_there_and_what_is_not(
         self, driver: protocol.Driver, rows: Rows, kind: str
     ) -> None:
-        observer = observes(driver)
+        observer = having(driver, "observe")
         target = rows.make(kind)
         assert observer.observe(kind, target.resource_id) is None
         applied = driver.apply(target)
@@ -191,7 +208,7 @@ class DriverContract:
     def test_damage_shows_in_the_observation(
         self, driver: protocol.Driver, rows: Rows, backend: Backend, kind: str
     ) -> None:
-        observer, damaging = observes(driver), damages(backend)
+        observer, damaging = having(driver, "observe"), having(backend, "damage")
         target = rows.make(kind)
         driver.apply(target)
         whole = observer.observe(kind, target.resource_id)
@@ -201,8 +218,8 @@ class DriverContract:
     def test_damage_is_healed_by_the_next_apply(
         self, driver: protocol.Driver, rows: Rows, backend: Backend, kind: str
     ) -> None:
-        observes(driver)  # a driver that cannot read back does not promise it
-        damaging, target = damages(backend), rows.make(kind)
+        having(driver, "observe")  # one that cannot read back does not promise it
+        damaging, target = having(backend, "damage"), rows.make(kind)
         applied = driver.apply(target)
         changed = rows.change(target, applied)
         driver.apply(changed)
@@ -217,7 +234,7 @@ class DriverContract:
     def test_lost_answer_is_made_good_by_the_next_attempt(
         self, driver: protocol.Driver, rows: Rows, backend: Backend, kind: str
     ) -> None:
-        losing = loses_answers(backend)
+        losing = having(backend, "lose_answer")
         target = rows.make(kind)
         losing.lose_answer()
         with pytest.raises(errors.DriverError):
@@ -234,7 +251,7 @@ class DriverContract:
     def test_unreachable_backend_is_an_error_and_the_next_attempt_makes_it_good(
         self, driver: protocol.Driver, rows: Rows, backend: Backend, kind: str
     ) -> None:
-        stopping = stops(backend)
+        stopping = having(backend, "stop")
         target = rows.make(kind)
         with surroundings.stopped(stopping), pytest.raises(errors.DriverError):
             driver.apply(target)
@@ -250,9 +267,8 @@ class DriverContract:
         self, driver: protocol.Driver, rows: Rows, backend: Backend, kind: str
     ) -> None:
         """So it spends none of the workflow's attempts."""
-        stopping = stops(backend)
-        if not probes(driver):
-            pytest.skip("the driver has no probe")
+        stopping = having(backend, "stop")
+        having(driver, "probe")
         target = rows.make(kind)
         with surroundings.stopped(stopping):
             with pytest.raises(errors.BackendUnreachable):
@@ -270,34 +286,43 @@ def held(backend: Backend, target: protocol.Target) -> typing.Any:
     return backend.observe(target.resource_type, target.resource_id)
 
 
-def probes(driver: protocol.Driver) -> bool:
-    """Return whether the driver's probe says anything; ML2's says so in ``probing``."""
-    return bool(getattr(driver, "probing", True))
+#: Test -> the extras without which it cannot be run.
+_NEEDS: dict[str, frozenset[str]] = {
+    "test_observation_tells_what_is_there_and_what_is_not": frozenset({"observe"}),
+    "test_damage_shows_in_the_observation": frozenset({"observe", "damage"}),
+    "test_damage_is_healed_by_the_next_apply": frozenset({"observe", "damage"}),
+    "test_lost_answer_is_made_good_by_the_next_attempt": frozenset({"lose_answer"}),
+    "test_unreachable_backend_is_an_error_and_the_next_attempt_makes_it_good": frozenset({"stop"}),
+    "test_unreachable_backend_is_told_apart_from_a_failure": frozenset({"stop", "probe"}),
+}
 
 
-def observes(driver: protocol.Driver) -> surroundings.Observes:
-    """Return the driver, or skip the test if it cannot say what its backend holds."""
-    if not isinstance(driver, surroundings.Observes) or not getattr(driver, "observing", True):
-        pytest.skip("the driver does not observe")
-    return driver
+class _Extra(typing.NamedTuple):
+    """What a driver or its backend may offer besides what every one must."""
+
+    protocol: type
+    said_by: str | None = None  #: attribute by which an adapter says that it has none after all
 
 
-def stops(backend: Backend) -> surroundings.Stopping:
-    """Return the backend, or skip the test if it cannot be stopped."""
-    if not isinstance(backend, surroundings.Stopping):
-        pytest.skip("the backend has no stop and start")
-    return backend
+_OF_DRIVERS = {
+    "observe": _Extra(surroundings.Observes, "observing"),
+    "probe": _Extra(protocol.Probing, "probing"),
+}
+_OF_BACKENDS = {
+    "stop": _Extra(surroundings.Stopping),
+    "damage": _Extra(surroundings.Damaging),
+    "lose_answer": _Extra(surroundings.LosingAnswers),
+}
 
 
-def damages(backend: Backend) -> surroundings.Damaging:
-    """Return the backend, or skip the test if it cannot be damaged."""
-    if not isinstance(backend, surroundings.Damaging):
-        pytest.skip("the backend has no damage")
-    return backend
+def offers(one: object, extra: str) -> bool:
+    """Return whether a driver or backend has an extra."""
+    kind, said_by = {**_OF_DRIVERS, **_OF_BACKENDS}[extra]
+    return isinstance(one, kind) and (said_by is None or bool(getattr(one, said_by, True)))
 
 
-def loses_answers(backend: Backend) -> surroundings.LosingAnswers:
-    """Return the backend, or skip the test if it loses no answers."""
-    if not isinstance(backend, surroundings.LosingAnswers):
-        pytest.skip("the backend has no lose_answer")
-    return backend
+def having(one: typing.Any, extra: str) -> typing.Any:
+    """Return the driver or backend; fail the test if it lacks what the test needs."""
+    if not offers(one, extra):
+        pytest.fail(f"There is no {extra}: add it, or leave it out by name: WITHOUT = ({extra!r},)")
+    return one

@@ -30,7 +30,7 @@ class Rows(typing.Protocol):
 class Backend(typing.Protocol):
     """The backend, asked past the driver. What it can do besides is in the protocols below.
 
-    A test that needs more than the backend offers is skipped, and says so.
+    A test that needs more fails, unless the contract's class is said to be ``WITHOUT`` it.
     """
 
     def observe(self, resource_type: str, resource_id: str) -> typing.Any:

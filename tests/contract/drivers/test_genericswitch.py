@@ -53,13 +53,7 @@ def vlan_of(plugin: typing.Any, port_id: str) -> int:
 class TestGenericSwitch(ml2.Ml2Contract):
     ALIAS = "genericswitch"
     KINDS = ("port",)
-
-    # Left out, not skipped unseen: it cannot observe or probe, and its switch loses no answers.
-    test_observation_tells_what_is_there_and_what_is_not = None
-    test_damage_shows_in_the_observation = None
-    test_damage_is_healed_by_the_next_apply = None
-    test_lost_answer_is_made_good_by_the_next_attempt = None
-    test_unreachable_backend_is_told_apart_from_a_failure = None
+    WITHOUT = ("observe", "probe", "damage", "lose_answer")
 
     @pytest.fixture(scope="class")
     def configuration(self) -> str:
