@@ -218,15 +218,19 @@ def _nothing_left_to_do(facts: Facts) -> Answer:
 
 def _seen(facts: Facts) -> Answer:
     """What the comparisons have found stays as it is."""
+    return _of_failed(
+        facts,
+        _WARNING,
+        "so much of what stock has left in the backends differs from the database. ml2 shows no "
+        "sync_state that says so; change these resources again.",
+    )
+
+
+def _of_failed(facts: Facts, level: upgradecheck.Code, what: str) -> Answer:
     if not facts.failed:
         return _answer("Failed workflows", _SUCCESS, "There are none.")
-    return _answer(
-        "Failed workflows",
-        _WARNING,
-        f"{_counted({WorkflowState.FAILED: facts.failed})}: so much of what stock has left in the "
-        "backends differs from the database. ml2 shows no sync_state that says so; change these "
-        "resources again.",
-    )
+    counted = _counted({WorkflowState.FAILED: facts.failed})
+    return _answer("Failed workflows", level, f"{counted}: {what}")
 
 
 def _drained(facts: Facts) -> Answer:
@@ -254,14 +258,11 @@ def _drained(facts: Facts) -> Answer:
 
 
 def _failed_before_the_way_back(facts: Facts) -> Answer:
-    if not facts.failed:
-        return _answer("Failed workflows", _SUCCESS, "There are none.")
-    return _answer(
-        "Failed workflows",
+    return _of_failed(
+        facts,
         _FAILURE,
-        f"{_counted({WorkflowState.FAILED: facts.failed})}: the backend lacks their changes, and "
-        "ml2 shows no sync_state that says so. Retry them (PUT /v2.0/workflows/retry), or skip "
-        "them and change these resources again under ml2.",
+        "the backend lacks their changes, and ml2 shows no sync_state that says so. Retry them "
+        "(PUT /v2.0/workflows/retry), or skip them and change these resources again under ml2.",
     )
 
 

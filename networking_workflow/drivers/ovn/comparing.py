@@ -11,12 +11,10 @@ while it logs nothing: stock leaves the name of a disabled one there.
 import collections.abc
 import typing
 
-from neutron.common.ovn import acl as ovn_acl
 from neutron.common.ovn import constants as ovn_const
-from neutron_lib import context as n_context
 
 from networking_workflow.drivers import protocol
-from networking_workflow.drivers.ovn import compare, connections, observe, seams, settings, wanted
+from networking_workflow.drivers.ovn import base, compare, connections, observe, seams, wanted
 from networking_workflow.drivers.ovn import errors as ovn_errors
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.drivers.ovn.expect import logs as expect_logs
@@ -26,42 +24,24 @@ _REVISION = f"external_ids:{ovn_const.OVN_REV_NUM_EXT_ID_KEY}"
 
 _OF_LOGS = expect_logs.COLUMNS - {"log"}
 
-_FILTERING = frozenset({"security_group", "security_group_rule", "address_group", "log"})
 
-
-class OvnComparing:
+class OvnComparing(base.OnOvn):
     """``drivers.shadow.Comparing`` for ML2/OVN, on connections that take no transaction.
 
-    :param mech_driver: Neutron's ``OVNMechanismDriver``, initialized, after ``PROCESS AFTER_INIT``.
-    :param plugin: the core plugin, through which rows are read.
     :param timeout_s: twice the longest time that the server may take to answer.
     """
 
-    name = "ovn"
+    kinds = wanted.KINDS
 
     def __init__(self, mech_driver: typing.Any, *, plugin: typing.Any, timeout_s: float) -> None:
-        self._mech_driver, self._plugin = mech_driver, plugin
-        self._connections = connections.Connections(timeout_s, read_only=True)
-
-    def handles(self, resource_type: str, operation: states.Operation) -> bool:
-        """Return whether OVN has something to hold for this kind of resource."""
-        if resource_type in _FILTERING and not ovn_acl.is_sg_enabled():
-            return False
-        return resource_type in wanted.KINDS and operation in states.Operation
+        own = connections.Connections(timeout_s, read_only=True)
+        super().__init__(mech_driver, plugin, own)
 
     def differences(self, target: protocol.Target) -> list[str]:
         """See ``Comparing.differences``."""
         seams.use_own_connections(self._mech_driver, pings_apart=False)
         pair = self._connections.get()
-        work = apply_work.Work(
-            connections=self._connections,
-            pair=pair,
-            plugin=self._plugin,
-            mech_driver=self._mech_driver,
-            context=n_context.get_admin_context(),
-            settings=settings.from_config(mcast_flood_broken=pair.mcast_flood_broken),
-            target=target,
-        )
+        work = self._work(pair, target)
         with seams.own_connections(pair):
             try:
                 return list(_differences(work))
@@ -71,18 +51,7 @@ class OvnComparing:
                 # Its delete has been committed meanwhile; the next attempt finds the row gone.
                 raise errors.TransientFailure(f"{type(gone).__name__}: {gone}") from gone
             except ovn_errors.EXPECTED as failed:
-                understood = ovn_errors.classify(failed)
-                if isinstance(understood, errors.BackendUnreachable):
-                    self._connections.drop(pair)
-                raise understood from failed
-
-    def probe(self) -> None:
-        """See :meth:`protocol.Driver.probe`."""
-        self._connections.get()
-
-    def close(self) -> None:
-        """Give the connections up."""
-        self._connections.close()
+                raise self._understand(pair, failed) from failed
 
 
 def _differences(work: apply_work.Work) -> collections.abc.Iterator[str]:

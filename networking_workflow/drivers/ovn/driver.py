@@ -5,13 +5,11 @@
 
 import typing
 
-from neutron.common.ovn import acl as ovn_acl
-from neutron_lib import context as n_context
 from neutron_lib import exceptions as n_exc
 from oslo_log import log
 
 from networking_workflow.drivers import protocol
-from networking_workflow.drivers.ovn import connections, seams, settings
+from networking_workflow.drivers.ovn import base, connections, seams
 from networking_workflow.drivers.ovn import errors as ovn_errors
 from networking_workflow.drivers.ovn.apply import (
     address_groups,
@@ -28,7 +26,7 @@ from networking_workflow.drivers.ovn.apply import (
     trunks,
 )
 from networking_workflow.drivers.ovn.apply import work as apply_work
-from networking_workflow.model import errors, states
+from networking_workflow.model import errors
 
 LOG = log.getLogger(__name__)
 
@@ -64,31 +62,17 @@ _ROWS: dict[str, _Call] = {
     "subport": trunks.require_subport_row,
 }
 
-_FILTERING = frozenset({"security_group", "security_group_rule", "address_group", "log"})
 
-
-class OvnDriver:
+class OvnDriver(base.OnOvn):
     """Keeps the Northbound database at what Neutron's rows say.
 
-    :param mech_driver: Neutron's ``OVNMechanismDriver``, initialized, after ``PROCESS AFTER_INIT``.
-    :param plugin: the core plugin, through which rows are read.
     :param timeout_s: longest time that one write may take, its turn included.
     """
 
+    kinds = _KINDS
+
     def __init__(self, mech_driver: typing.Any, *, plugin: typing.Any, timeout_s: float) -> None:
-        self._mech_driver, self._plugin = mech_driver, plugin
-        self._connections = connections.Connections(timeout_s)
-
-    @property
-    def name(self) -> str:
-        """Return the alias of the mechanism driver."""
-        return "ovn"
-
-    def handles(self, resource_type: str, operation: states.Operation) -> bool:
-        """Return whether OVN has something to do for this kind of resource."""
-        if resource_type in _FILTERING and not ovn_acl.is_sg_enabled():
-            return False
-        return resource_type in _KINDS and operation in states.Operation
+        super().__init__(mech_driver, plugin, connections.Connections(timeout_s))
 
     def apply(self, target: protocol.Target) -> typing.Mapping[str, typing.Any] | None:
         """See :meth:`protocol.Driver.apply`; only DNS records of ports need to be remembered."""
@@ -98,25 +82,9 @@ class OvnDriver:
         """See :meth:`protocol.Driver.delete`."""
         self._call(_KINDS[target.resource_type][1], target)
 
-    def probe(self) -> None:
-        """See :meth:`protocol.Driver.probe`."""
-        self._connections.get()
-
-    def close(self) -> None:
-        """Give the connections up."""
-        self._connections.close()
-
     def _call(self, do: _Apply, target: protocol.Target) -> apply_work.Applied:
         pair = self._connect()
-        work = apply_work.Work(
-            connections=self._connections,
-            pair=pair,
-            plugin=self._plugin,
-            mech_driver=self._mech_driver,
-            context=n_context.get_admin_context(),
-            settings=settings.from_config(mcast_flood_broken=pair.mcast_flood_broken),
-            target=target,
-        )
+        work = self._work(pair, target)
         with seams.own_connections(pair):
             try:
                 return do(work)
@@ -151,12 +119,6 @@ class OvnDriver:
                 raise self._understand(work.pair, failed) from failed
             return
         raise errors.TransientFailure(f"{type(gone).__name__}: {gone}")
-
-    def _understand(self, pair: connections.Pair, failed: Exception) -> errors.DriverError:
-        understood = ovn_errors.classify(failed)
-        if isinstance(understood, errors.BackendUnreachable):
-            self._connections.drop(pair)
-        return understood
 
 
 def _require_core_row(work: apply_work.Work) -> None:

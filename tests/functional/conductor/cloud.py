@@ -68,26 +68,18 @@ class Cloud:
 
     def update(self, workflow: str, **how: typing.Any) -> str:
         """Change the resource of a workflow again."""
-        row = self.row(workflow)
-        with self.engine.begin() as connection:
-            return self.note(
-                connection,
-                row.resource_type,
-                row.resource_id,
-                operation=states.Operation.UPDATE,
-                **how,
-            )
+        return self.again(workflow, operation=states.Operation.UPDATE, **how)
 
     def again(self, workflow: str, **how: typing.Any) -> str:
         """Record what a workflow is for once more, for another lane for example."""
         row = self.row(workflow)
+        operation = states.Operation(row.operation)
         with self.engine.begin() as connection:
             return self.note(
                 connection,
                 row.resource_type,
                 row.resource_id,
-                operation=states.Operation(row.operation),
-                **how,
+                **{"operation": operation, **how},
             )
 
     def delete(self, workflow: str, **how: typing.Any) -> str:

@@ -8,7 +8,11 @@ import typing
 from neutron_lib import context as neutron_context
 from neutron_lib.plugins import utils
 
+from networking_workflow.testing.resources import delete, get, update
+
 Json = dict[str, typing.Any]
+
+__all__ = ["create_network", "create_port", "create_subnet", "delete", "every", "get", "update"]
 
 NOTHING: Json = {}
 
@@ -33,19 +37,6 @@ def create_subnet(plugin: typing.Any, network_id: str, attributes: Json = NOTHIN
 def create_port(plugin: typing.Any, network_id: str, attributes: Json = NOTHING) -> Json:
     body = {"network_id": network_id, "tenant_id": "demo", "name": "port"}
     return dict(utils.create_port(plugin, request(), {"port": body | attributes}))
-
-
-def update(plugin: typing.Any, kind: str, resource_id: str, attributes: Json) -> Json:
-    change = getattr(plugin, f"update_{kind}")
-    return dict(change(request(), resource_id, {kind: attributes}))
-
-
-def delete(plugin: typing.Any, kind: str, resource_id: str) -> None:
-    getattr(plugin, f"delete_{kind}")(request(), resource_id)
-
-
-def get(plugin: typing.Any, kind: str, resource_id: str) -> Json:
-    return dict(getattr(plugin, f"get_{kind}")(request(), resource_id))
 
 
 def every(plugin: typing.Any, kind: str) -> list[Json]:
