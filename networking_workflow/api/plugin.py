@@ -69,6 +69,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         return tuple(
             capture_workflows.Lane(
                 name=lane.name,
+                drivers=lane.drivers,
                 kinds=None
                 if any(known[driver] is None for driver in lane.drivers)
                 else frozenset().union(*(known[driver] or () for driver in lane.drivers)),

@@ -40,6 +40,7 @@ from networking_workflow.capture import (
 )
 from networking_workflow.journal import clock, failpoints, fence, record
 from networking_workflow.model import errors
+from networking_workflow.model import keys as model_keys
 from networking_workflow.model import running as model_running
 from networking_workflow.model import workflows as model_workflows
 
@@ -379,6 +380,12 @@ def install(settings: CaptureSettings | None = None) -> Capture:
         _CURRENT.append(Capture(settings))
         _CURRENT[0].listen()
     return _CURRENT[0]
+
+
+def lane_of(driver: str) -> str:
+    """Return the lane of a driver."""
+    lanes = _CURRENT[0].settings.lanes if _CURRENT else ()
+    return next((one.name for one in lanes if driver in one.drivers), model_keys.DEFAULT_LANE)
 
 
 def uninstall() -> None:

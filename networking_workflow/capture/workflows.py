@@ -26,6 +26,7 @@ class Lane:
     """A lane (``model.graph``) as capture knows it."""
 
     name: str
+    drivers: tuple[str, ...] = ()
     kinds: frozenset[str] | None = None  #: resource types that its drivers know; None: every one
 
 
