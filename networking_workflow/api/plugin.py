@@ -68,11 +68,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         known = drivers.known_kinds(self)
         return tuple(
             capture_workflows.Lane(
-                name=lane.name,
-                drivers=lane.drivers,
-                kinds=None
-                if any(known[driver] is None for driver in lane.drivers)
-                else frozenset().union(*(known[driver] or () for driver in lane.drivers)),
+                name=lane.name, drivers={driver: known[driver] for driver in lane.drivers}
             )
             for lane in conf_workflow.driver_graph(cfg.CONF, list(known)).lanes
         )

@@ -13,8 +13,9 @@ from oslo_db import exception as db_exc
 
 from networking_workflow.conf import drivers as conf_drivers
 from networking_workflow.conf import workflow as conf_workflow
+from networking_workflow.drivers import registry
 from networking_workflow.journal import lanes, schema
-from networking_workflow.model import errors
+from networking_workflow.model import errors, keys
 
 _DRIVERS = "neutron.ml2.mechanism_drivers"
 
@@ -47,8 +48,7 @@ def _settle_lanes(conf: cfg.ConfigOpts) -> None:
 
     :raises ConfigurationError: if the configured graph is none, or cannot be taken up now.
     """
-    drivers = [name for name in conf.ml2.mechanism_drivers if name]
-    placed = conf_workflow.driver_graph(conf, drivers).placed
+    placed = conf_workflow.placed_drivers(conf)
     with db_api.get_reader_session() as session, session.begin():
         if lanes.known(session.connection()) == placed:
             return
@@ -56,8 +56,10 @@ def _settle_lanes(conf: cfg.ConfigOpts) -> None:
 
 
 def _take_up(placed: dict[str, str]) -> None:
+    # What OVN's driver knows is every kind: what is said there is said anew by each change.
+    home = placed.get(registry.OVN) or min(placed.values(), default=keys.DEFAULT_LANE)
     with db_api.get_writer_session() as session, session.begin():
-        lanes.settle(session.connection(), placed)
+        lanes.settle(session.connection(), placed, home)
 
 
 def load_policies() -> None:

@@ -76,13 +76,7 @@ _OBJECTS = (
 )
 
 #: The worst comes first: a resource shows the worst of its lanes.
-_ORDER = (
-    states.SyncState.ERROR,
-    states.SyncState.DRIFTED,
-    states.SyncState.PENDING,
-    states.SyncState.SYNCED,
-    states.SyncState.UNMANAGED,
-)
+_ORDER = list(reversed(states.SyncState))
 
 #: One character of each state, in that order.
 RANKS: dict[states.SyncState, str] = {state: str(rank) for rank, state in enumerate(_ORDER)}

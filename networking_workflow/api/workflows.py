@@ -12,6 +12,7 @@ from neutron_lib.db import api as db_api
 from neutron_lib.db import utils as db_utils
 
 from networking_workflow.api import fields, lists, models
+from networking_workflow.capture import session
 from networking_workflow.journal import tables
 from networking_workflow.model import failures, states
 
@@ -145,7 +146,7 @@ class _Viewer:
             "superseded_by": row.superseded_by if self._sees(row.successor) else None,
             "attempts": row.attempts,
             "tasks": self._tasks.get(row.id, {}),
-            "drivers": self._drivers.get(row.id, []),
+            "drivers": self._drivers.get(row.id) or _expected(row),
             "next_attempt_at": fields.time(row.not_before) if retrying else None,
             "created_at": fields.time(row.created_at),
             "started_at": fields.time(row.started_at),
@@ -229,6 +230,16 @@ def _drivers(context: typing.Any, ids: list[str]) -> dict[str, list[dict[str, ty
             }
         )
     return found
+
+
+def _expected(row: typing.Any) -> list[dict[str, typing.Any]]:
+    """Return the drivers of a workflow that nobody has run yet."""
+    if row.state in states.TERMINAL:
+        return []
+    pending = {"sync_state": states.SyncState.PENDING.value, "sync_error": None}
+    return [
+        {"driver": driver, **pending} for driver in session.drivers_for(row.lane, row.resource_type)
+    ]
 
 
 #: Of what has not ended the driver's part is PENDING.

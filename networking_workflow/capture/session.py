@@ -384,8 +384,17 @@ def install(settings: CaptureSettings | None = None) -> Capture:
 
 def lane_of(driver: str) -> str:
     """Return the lane of a driver."""
-    lanes = _CURRENT[0].settings.lanes if _CURRENT else ()
-    return next((one.name for one in lanes if driver in one.drivers), model_keys.DEFAULT_LANE)
+    return next((one.name for one in _lanes() if driver in one.drivers), model_keys.DEFAULT_LANE)
+
+
+def drivers_for(lane: str, resource_type: str) -> list[str]:
+    """Return the drivers of a lane that may have work for a resource of this type, in order."""
+    found = [one.knowing(resource_type) for one in _lanes() if one.name == lane]
+    return found[0] if found else []
+
+
+def _lanes() -> tuple[workflows.Lane, ...]:
+    return _CURRENT[0].settings.lanes if _CURRENT else ()
 
 
 def uninstall() -> None:

@@ -26,8 +26,14 @@ class Lane:
     """A lane (``model.graph``) as capture knows it."""
 
     name: str
-    drivers: tuple[str, ...] = ()
-    kinds: frozenset[str] | None = None  #: resource types that its drivers know; None: every one
+    drivers: typing.Mapping[str, frozenset[str] | None] = dataclasses.field(default_factory=dict)
+    """Driver -> resource types that it may have work for; None: every one."""
+
+    def knowing(self, resource_type: str) -> list[str]:
+        """Return the drivers that may have work for a resource of this type."""
+        return [
+            name for name, kinds in self.drivers.items() if kinds is None or resource_type in kinds
+        ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +197,7 @@ def _through(
 
 def _lanes_of(resource_type: str, lanes: typing.Sequence[Lane]) -> list[str]:
     """Return the lanes whose drivers know the type; what none knows is for the default one."""
-    knowing = [lane.name for lane in lanes if lane.kinds is None or resource_type in lane.kinds]
+    knowing = [lane.name for lane in lanes if lane.knowing(resource_type)]
     return knowing or [model_keys.DEFAULT_LANE]
 
 

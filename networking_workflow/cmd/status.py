@@ -33,7 +33,7 @@ from networking_workflow.cmd.readiness import Answer, Direction, Facts, answers
 from networking_workflow.conf import drivers as conf_drivers
 from networking_workflow.conf import workflow as conf_workflow
 from networking_workflow.drivers.ovn import modes as ovn_modes
-from networking_workflow.journal import clock, readiness, schema
+from networking_workflow.journal import clock, lanes, readiness, schema
 from networking_workflow.model import errors
 from networking_workflow.model.modes import Mode
 
@@ -143,6 +143,8 @@ def _check_providers() -> None:
 def _check_options() -> None:
     conf_workflow.check(cfg.CONF)
     conf_drivers.limits(cfg.CONF, cfg.CONF.ml2.mechanism_drivers)
+    conf_workflow.placed_drivers(cfg.CONF)
+    conf_workflow.deferred_binding(cfg.CONF)
     if "ovn" in cfg.CONF.ml2.mechanism_drivers:
         shadow = conf_workflow.mode(cfg.CONF) is Mode.SHADOW
         (ovn_modes.check_is_known if shadow else ovn_modes.check)()
@@ -154,7 +156,7 @@ def _of_database(direction: Direction, within_minutes: int) -> list[Answer]:
         engine = assembly.database(cfg.CONF, workers=0)
         assembly.check_database(engine)
         with engine.connect() as connection:
-            schema_is = _schema(connection)
+            found = [_schema(connection), *_lanes(direction, connection)]
             facts = _facts(connection, within_minutes)
     except errors.ConfigurationError as error:
         return [Answer(check="Database", code=_FAILURE, details=f"{error}")]
@@ -162,7 +164,20 @@ def _of_database(direction: Direction, within_minutes: int) -> list[Answer]:
         words = f"The database refuses a question: {getattr(error, 'orig', None) or error}"
         return [Answer(check="Database", code=_FAILURE, details=words.partition("\n")[0])]
     engine.dispose()
-    return [schema_is, *answers(direction, facts)]
+    return [*found, *answers(direction, facts)]
+
+
+def _lanes(direction: Direction, connection: sa.Connection) -> list[Answer]:
+    """Return whether the drivers may be in the lanes that the configuration has them in."""
+    if direction is Direction.BACK:
+        return []
+    try:
+        why_not = lanes.refusal(connection, conf_workflow.placed_drivers(cfg.CONF))
+    except errors.ConfigurationError:
+        return []  # said of the options
+    if why_not is None:
+        return [Answer(check="Lanes", code=_SUCCESS, details="The drivers' lanes can be used.")]
+    return [Answer(check="Lanes", code=_FAILURE, details=why_not)]
 
 
 def _schema(connection: sa.Connection) -> Answer:

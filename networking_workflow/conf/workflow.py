@@ -329,6 +329,14 @@ def driver_graph(conf: cfg.ConfigOpts, drivers: typing.Sequence[str]) -> graph.D
     return graph.parse(conf[GROUP].driver_graph, drivers)
 
 
+def placed_drivers(conf: cfg.ConfigOpts) -> dict[str, str]:
+    """Return the lane of each configured mechanism driver.
+
+    :raises ConfigurationError: as :func:`driver_graph`.
+    """
+    return driver_graph(conf, [name for name in conf.ml2.mechanism_drivers if name]).placed
+
+
 def deferred_binding(conf: cfg.ConfigOpts) -> frozenset[str]:
     """Return the mechanism drivers that no API call asks to bind; stock ML2 asks all itself.
 

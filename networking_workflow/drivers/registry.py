@@ -6,6 +6,8 @@
 import dataclasses
 import typing
 
+from neutron_lib.plugins.ml2 import api
+
 from networking_workflow.drivers import binding, ml2, protocol, shadow
 from networking_workflow.model import states
 from networking_workflow.model.modes import Mode
@@ -55,21 +57,24 @@ def _look(
 
 
 def known_kinds(plugin: typing.Any) -> dict[str, frozenset[str] | None]:
-    """Return which resource types each mechanism driver has hooks for; None: it knows every one."""
+    """Return which resource types each mechanism driver may have work for; None: every one."""
     return {
-        extension.name: None
-        if extension.name == OVN
-        else _hooked(ml2.Ml2Driver(extension.name, extension.obj, plugin))
-        for extension in plugin.mechanism_manager.ordered_mech_drivers
+        one.name: None if one.name == OVN else _kinds(one.name, one.obj, plugin)
+        for one in plugin.mechanism_manager.ordered_mech_drivers
     }
 
 
-def _hooked(driver: ml2.Ml2Driver) -> frozenset[str]:
-    return frozenset(
+def _kinds(alias: str, mech_driver: typing.Any, plugin: typing.Any) -> frozenset[str]:
+    """Return the types that it has hooks for, and ports if it binds them: a task may ask it to."""
+    driver = ml2.Ml2Driver(alias, mech_driver, plugin)
+    hooked = frozenset(
         kind
         for kind in ml2.RESOURCE_TYPES
         if any(driver.handles(kind, operation) for operation in states.Operation)
     )
+    bind_port = getattr(type(mech_driver), "bind_port", None)
+    binds = bind_port not in (None, api.MechanismDriver.bind_port)
+    return hooked | {"port"} if binds else hooked
 
 
 def _build(

@@ -4,16 +4,16 @@
 """Which lane each driver belongs to, as the processes that last started were told.
 
 A workflow is for the drivers that its lane has. So a driver may change its lane only while nothing
-of either lane is unfinished: what is recorded for one lane is never done for another.
+of either lane is unfinished and no conductor is alive: what is recorded for one lane is never done
+for another.
 """
 
 import collections.abc
 import dataclasses
-import typing
 
 import sqlalchemy as sa
 
-from networking_workflow.journal import tables
+from networking_workflow.journal import readiness, tables
 from networking_workflow.model import errors, keys
 from networking_workflow.model.states import FINAL, SyncState
 
@@ -23,41 +23,59 @@ _KNOWN = sa.select(_L.driver, _L.lane)
 
 _UNFINISHED = (
     sa.select(_W.lane, _W.state, sa.func.count())
-    .where(
-        _W.state.not_in(sorted(FINAL)),
-        _W.lane.in_(sa.bindparam("lanes", expanding=True)),
-    )
+    .where(_W.state.not_in(sorted(FINAL)))
     .group_by(_W.lane, _W.state)
     .order_by(_W.lane, _W.state)
 )
 
 _OTHER = tables.resource_sync.alias("other")
 
-_HAS_ROW = sa.exists().where(
-    _OTHER.c.lane == sa.bindparam("target"),
-    _OTHER.c.resource_type == _S.resource_type,
-    _OTHER.c.resource_id == _S.resource_id,
+_HAS_OTHER = (
+    sa.exists()
+    .where(
+        _OTHER.c.lane == sa.bindparam("home"),
+        _OTHER.c.resource_type == _S.resource_type,
+        _OTHER.c.resource_id == _S.resource_id,
+    )
+    .correlate(tables.resource_sync)
 )
 
-#: Read first and written by key: MariaDB changes no table that the same statement reads.
-_ROWS_OF = sa.select(_S.resource_type, _S.resource_id, _S.sync_state, _HAS_ROW.label("has")).where(
-    _S.lane == sa.bindparam("source")
+_GIVEN_UP = _S.lane == sa.bindparam("given_up")
+
+#: What is wrong in a lane that is given up, and what the lane that it falls to says of it.
+_WRONG = (
+    sa.select(
+        *(_S.resource_type, _S.resource_id, _S.sync_state, _S.sync_error, _S.updated_at),
+        _OTHER.c.sync_state.label("other_state"),
+    )
+    .join(
+        _OTHER,
+        sa.and_(
+            _OTHER.c.lane == sa.bindparam("home"),
+            _OTHER.c.resource_type == _S.resource_type,
+            _OTHER.c.resource_id == _S.resource_id,
+        ),
+    )
+    .where(_GIVEN_UP, _S.sync_state.in_((SyncState.ERROR, SyncState.DRIFTED)))
 )
 
-_THIS = (
-    _S.lane == sa.bindparam("of_lane"),
-    _S.resource_type == sa.bindparam("of_type"),
-    _S.resource_id == sa.bindparam("of_id"),
+_SAY = (
+    sa.update(tables.resource_sync)
+    .where(
+        _S.lane == sa.bindparam("home"),
+        _S.resource_type == sa.bindparam("of_type"),
+        _S.resource_id == sa.bindparam("of_id"),
+    )
+    .values(
+        sync_state=sa.bindparam("new_state"),
+        sync_error=sa.bindparam("new_error"),
+        updated_at=sa.bindparam("new_time"),
+    )
 )
 
-_MOVE = sa.update(tables.resource_sync).where(*_THIS).values(lane=sa.bindparam("new_lane"))
+_DROP = sa.delete(tables.resource_sync).where(_GIVEN_UP)
 
-_WORSE = sa.update(tables.resource_sync).where(*_THIS).values(sync_state=sa.bindparam("new_state"))
-
-_DROP = sa.delete(tables.resource_sync).where(*_THIS)
-
-#: What must be seen although its lane is gone.
-_WRONG = (SyncState.ERROR, SyncState.DRIFTED)
+_MOVE = sa.update(tables.resource_sync).where(_GIVEN_UP).values(lane=sa.bindparam("home"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,34 +84,18 @@ class Change:
 
     moved: dict[str, tuple[str, str]]  #: driver -> its lane before and now
     gone: frozenset[str]  #: lanes that no driver is in any more
+    new: frozenset[str]  #: lanes that there were none of
+    removed: dict[str, str]  #: driver that is configured no more -> its lane
 
     @property
     def lanes(self) -> set[str]:
         """Return every lane that it concerns."""
-        return set(self.gone).union(*self.moved.values())
+        return set(self.gone | self.new).union(*self.moved.values())
 
 
 def known(connection: sa.Connection) -> dict[str, str]:
-    """Return the lane of each driver."""
+    """Return the lane of each driver, and of those that left work behind."""
     return {driver: lane for driver, lane in connection.execute(_KNOWN)}
-
-
-def settle(connection: sa.Connection, placed: collections.abc.Mapping[str, str]) -> None:
-    """Make these the lanes of the drivers.
-
-    :raises ConfigurationError: if workflows of a lane that changes are unfinished.
-    """
-    before = known(connection)
-    change = compared(before, placed)
-    if change.lanes:
-        _refuse_unfinished(connection, before, change)
-    for lane in sorted(change.gone):
-        heirs = sorted(now for then, now in change.moved.values() if then == lane)
-        _merge(connection, lane, heirs[0] if heirs else keys.DEFAULT_LANE)
-    connection.execute(sa.delete(tables.lanes))
-    if placed:
-        rows = [{"driver": driver, "lane": lane} for driver, lane in sorted(placed.items())]
-        connection.execute(sa.insert(tables.lanes), rows)
 
 
 def compared(
@@ -107,37 +109,105 @@ def compared(
             for driver, lane in placed.items()
             if before.get(driver, lane) != lane
         },
-        gone=frozenset(before.values()) - set(placed.values()) - {keys.DEFAULT_LANE},
+        gone=frozenset(before.values()) - set(placed.values()),
+        new=frozenset(placed.values()) - set(before.values()) - {keys.DEFAULT_LANE},
+        removed={driver: lane for driver, lane in before.items() if driver not in placed},
     )
 
 
-def _refuse_unfinished(
-    connection: sa.Connection, then: collections.abc.Mapping[str, str], change: Change
-) -> None:
-    found: list[typing.Any] = list(connection.execute(_UNFINISHED, {"lanes": sorted(change.lanes)}))
-    if not found:
-        return
+def refusal(connection: sa.Connection, placed: collections.abc.Mapping[str, str]) -> str | None:
+    """Return why these cannot be the lanes now, and what to do; None: they can."""
+    before = known(connection)
+    change = compared(before, placed)
+    if not change.lanes:
+        return None
     moves = [
-        f"driver {driver} from lane {before} to lane {now}"
-        for driver, (before, now) in sorted(change.moved.items())
+        f"driver {driver} from lane {then} to lane {now}"
+        for driver, (then, now) in sorted(change.moved.items())
     ]
-    moves += [f"lane {lane} away" for lane in sorted(change.gone) if not change.moved]
-    counts = ", ".join(f"{number} {state} in lane {lane}" for lane, state, number in found)
-    was = ", ".join(f"{driver} in {lane}" for driver, lane in sorted(then.items()))
-    raise errors.ConfigurationError(
-        f"[workflow] driver_graph moves {' and '.join(moves)}, and workflows are unfinished there: "
-        f"{counts}. Start with the graph as it was ({was or 'one lane'}), let them finish, retry, "
-        "skip or cancel those that FAILED, then change it."
-    )
+    moves = moves or [f"lane {lane} away" for lane in sorted(change.gone)]
+    moves = moves or [f"a driver to the new lane {lane}" for lane in sorted(change.new)]
+    what = f"[workflow] driver_graph moves {' and '.join(moves)}"
+    was = ", ".join(f"{driver} in {lane}" for driver, lane in sorted(before.items())) or "one lane"
+    counts = [
+        f"{number} {state} in lane {lane}"
+        for lane, found in _unfinished(connection).items()
+        if lane in change.lanes
+        for state, number in found.items()
+    ]
+    if counts:
+        return (
+            f"{what}, and workflows are unfinished there: {', '.join(counts)}. Start with the "
+            f"graph as it was ({was}), let them finish, retry, skip or cancel those that FAILED, "
+            "then change it."
+        )
+    alive = readiness.conductors(connection).by_host
+    if alive:
+        return (
+            f"{what}, and conductors are alive that know it as it was ({was}): on "
+            f"{', '.join(sorted(alive))}. Stop every process of Neutron and every conductor, then "
+            "start them with the new one. A conductor that was killed counts for up to [workflow] "
+            "lease_s."
+        )
+    return None
 
 
-def _merge(connection: sa.Connection, source: str, target: str) -> None:
-    """Let a lane's resources show their state in another; what is wrong stays seen."""
-    for row in connection.execute(_ROWS_OF, {"source": source, "target": target}).all():
-        this = {"of_lane": source, "of_type": row.resource_type, "of_id": row.resource_id}
-        if not row.has:
-            connection.execute(_MOVE, {**this, "new_lane": target})
-            continue
-        if row.sync_state in _WRONG:
-            connection.execute(_WORSE, {**this, "of_lane": target, "new_state": row.sync_state})
-        connection.execute(_DROP, this)
+def settle(connection: sa.Connection, placed: collections.abc.Mapping[str, str], home: str) -> None:
+    """Make these the lanes of the drivers.
+
+    A driver that is removed is remembered as long as its lane has work: it cannot come back into
+    another one meanwhile.
+
+    :param home: one of the lanes; it says from now on what a lane that is given up has said.
+    :raises ConfigurationError: if workflows of a lane that changes are unfinished, or conductors
+        are alive.
+    """
+    why_not = refusal(connection, placed)
+    if why_not is not None:
+        raise errors.ConfigurationError(f"{why_not}")
+    before = known(connection)
+    change = compared(before, placed)
+    busy = _unfinished(connection)
+    left = {driver: lane for driver, lane in change.removed.items() if lane in busy}
+    for lane in sorted(change.gone - {home}):
+        heirs = [driver for driver, (then, _) in change.moved.items() if then == lane]
+        _give_up(connection, lane, home if heirs else None)
+    wanted = {**placed, **left}
+    if wanted == before:
+        return
+    connection.execute(sa.delete(tables.lanes))
+    if wanted:
+        rows = [{"driver": driver, "lane": lane} for driver, lane in sorted(wanted.items())]
+        connection.execute(sa.insert(tables.lanes), rows)
+
+
+def _unfinished(connection: sa.Connection) -> dict[str, dict[str, int]]:
+    """Return how many workflows of each lane are in each state that is not their end."""
+    found: dict[str, dict[str, int]] = {}
+    for lane, state, number in connection.execute(_UNFINISHED):
+        found.setdefault(lane, {})[state] = number
+    return found
+
+
+def _give_up(connection: sa.Connection, lane: str, home: str | None) -> None:
+    """Let another lane say what this one said of resources; None: nobody has its drivers now.
+
+    What is worse stays seen, with its reason.
+    """
+    names = {"given_up": lane, "home": home}
+    if home is None:
+        connection.execute(_DROP, {"given_up": lane})
+        return
+    for row in connection.execute(_WRONG, names).all():
+        pair = [SyncState(row.other_state), SyncState(row.sync_state)]
+        if SyncState.worst(pair) != row.other_state:
+            connection.execute(
+                _SAY,
+                {
+                    **{"home": home, "of_type": row.resource_type, "of_id": row.resource_id},
+                    **{"new_state": row.sync_state, "new_error": row.sync_error},
+                    "new_time": row.updated_at,
+                },
+            )
+    connection.execute(_DROP.where(_HAS_OTHER), names)
+    connection.execute(_MOVE, names)

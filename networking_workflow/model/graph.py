@@ -99,8 +99,21 @@ def parse(statements: typing.Iterable[str], drivers: typing.Sequence[str]) -> Dr
             Lane(name=lane, drivers=tuple(one for one in order if placed[one] == lane))
             for lane in lanes
         ),
-        after={driver: frozenset(others) for driver, others in after.items()},
+        after=_closed(after, order),
     )
+
+
+def _closed(after: dict[str, set[str]], order: list[str]) -> dict[str, frozenset[str]]:
+    """Return the edges with those that follow from others.
+
+    The driver in between may have nothing to do for a resource.
+    """
+    closed: dict[str, frozenset[str]] = {}
+    for driver in order:
+        others = after.get(driver, set())
+        if others:
+            closed[driver] = frozenset(others).union(*(closed.get(one, ()) for one in others))
+    return closed
 
 
 def _require(statement: str, named: list[str], drivers: typing.Sequence[str]) -> None:

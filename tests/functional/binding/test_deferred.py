@@ -34,7 +34,10 @@ def slow(world: World) -> switches.Slow:
 def two_lanes() -> collections.abc.Iterator[graph.DriverGraph]:
     """The deferred switch has a lane of its own."""
     kinds = frozenset({"network", "subnet", "port"})
-    lanes = (workflows.Lane(name="default"), workflows.Lane(name="slow", kinds=kinds))
+    lanes = (
+        workflows.Lane(name="default", drivers={"early": kinds, "late": kinds}),
+        workflows.Lane(name="slow", drivers={"slow": kinds}),
+    )
     session.install(session.CaptureSettings(lanes=lanes))
     yield graph.parse(["slow independent"], ["early", "slow", "late"])
     session.install(session.CaptureSettings())

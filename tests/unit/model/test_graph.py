@@ -40,6 +40,15 @@ def test_the_default_lane_is_there_without_drivers_too():
     assert lanes("ovn independent", drivers=("ovn",)) == {"default": (), "ovn": ("ovn",)}
 
 
+def test_who_waits_for_another_waits_for_those_before_it_too():
+    """The one in between may have nothing to do for a resource."""
+    declared = graph.parse(["fabric after ovn", "logger after fabric"], DRIVERS)
+    assert declared.after == {
+        "fabric": frozenset({"ovn"}),
+        "logger": frozenset({"fabric", "ovn"}),
+    }
+
+
 def test_edges_can_be_turned_round():
     assert graph.turned({"b": frozenset({"a"}), "c": frozenset({"a", "b"})}) == {
         "a": frozenset({"b", "c"}),
