@@ -136,7 +136,7 @@ def test_a_delete_in_one_lane_forgets_nothing_that_another_lane_still_needs(clou
     names = ["first", "second"]
     declared = graph.parse(["second independent"], names)
     with cloud.engine.begin() as connection:
-        lanes.settle(connection, declared.placed)
+        lanes.settle(connection, declared.placed, "default")
     start(*both, graph=declared)
     network = cloud.network()
     other = cloud.again(network, lane="second")
