@@ -11,6 +11,8 @@ import collections.abc
 import functools
 import typing
 
+from neutron_lib import constants as lib_constants
+from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins import constants
 
 from networking_workflow.api import sync_state
@@ -39,7 +41,7 @@ SERVICE_WRITES: dict[str, tuple[str, ...]] = {
     "trunk": ("create_trunk", "update_trunk", "add_subports", "remove_subports"),
 }
 
-#: Of these, what binds a port in a second transaction.
+#: Of these, what may bind a port in a second transaction.
 _BINDING = frozenset({"create_port", "create_port_bulk", "update_port"})
 
 #: Under which key member actions answer with the resource.
@@ -63,10 +65,11 @@ def _answering(
     method: collections.abc.Callable[..., typing.Any],
 ) -> collections.abc.Callable[..., typing.Any]:
     creates = method.__name__.startswith("create_")
-    binds = method.__name__ in _BINDING
+    may_bind = method.__name__ in _BINDING
 
     @functools.wraps(method)
     def call(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+        binds = may_bind and not (creates and _name_no_host((*args, *kwargs.values())))
         with session.committed_ids(told_together=binds) as ids:
             answer = method(*args, **kwargs)
         if ids:  # a call that changed nothing shows what was there
@@ -76,6 +79,13 @@ def _answering(
         return answer
 
     return call
+
+
+def _name_no_host(arguments: collections.abc.Iterable[typing.Any]) -> bool:
+    """Return whether the ports of a create name no host: nothing will bind them in this call."""
+    (body,) = (one for one in arguments if isinstance(one, dict))
+    hosts = (one["port"].get(portbindings.HOST_ID) for one in body.get("ports", (body,)))
+    return all(host in (None, "", lib_constants.ATTR_NOT_SPECIFIED) for host in hosts)
 
 
 def _resources(answer: typing.Any) -> collections.abc.Iterator[dict[str, typing.Any]]:

@@ -14,7 +14,7 @@ What happens when, each measured on SQLAlchemy 2.1 and oslo.db 18.1:
   statements before COMMIT. Nothing is locked after the keys, so they follow the commit order. A
   call's idempotency key comes before them.
 - ``after_commit``: whoever waits for work is told. A retried call told nobody of its first attempt.
-  A port's call tells once, when it has bound the port, too.
+  A port's call that may bind it tells once, at its end.
 
 A savepoint that is rolled back takes its notes along.
 """
