@@ -88,7 +88,7 @@ class Around:
 
     def _made(self, request: webob.Request) -> idempotency.Answered:
         """Let Neutron answer; return what it opened, too."""
-        with session.committed_ids(is_call=False) as ids:
+        with session.committed_ids() as ids:
             response = request.get_response(self._application)
         context = request.environ.get("neutron.context")  # whose id capture writes
         return idempotency.Answered(

@@ -128,12 +128,11 @@ _CALL = _Call()
 
 
 @contextlib.contextmanager
-def committed_ids(
-    *, told_together: bool = False, is_call: bool = True
-) -> typing.Iterator[list[str]]:
+def committed_ids(*, told_together: bool = False) -> typing.Iterator[list[str]]:
     """Give a list that gets the id of each workflow committed on this thread within the block.
 
-    Blocks may be nested: the outer one gets what the inner one got.
+    A block is a request, or one call of a plugin. They may be nested: the outer one gets what the
+    inner one got.
 
     :param told_together: call :data:`AFTER_COMMIT` once, at the end of the block: its commits
         change one resource one after the other, and are folded if nobody claims the first too soon.
@@ -143,7 +142,7 @@ def committed_ids(
     outer, outer_held = _CALL.ids, _CALL.held
     inner: list[str] = []
     _CALL.ids = inner
-    _CALL.calls += is_call
+    _CALL.calls += 1
     if told_together and outer_held is None:
         _CALL.held = []
     try:
@@ -153,7 +152,7 @@ def committed_ids(
         if held and held is not outer_held:
             tell(held)
         _CALL.ids = outer
-        _CALL.calls -= is_call
+        _CALL.calls -= 1
         if outer is not None:
             outer.extend(inner)
         if not _CALL.calls:
@@ -163,7 +162,7 @@ def committed_ids(
 
 
 def after_call(do: typing.Callable[[], None]) -> None:
-    """Do it when this thread's outermost call of the plugin ends; at once outside of one.
+    """Do it when this thread's outermost :func:`committed_ids` ends; at once outside of one.
 
     For what would share the interpreter with the rest of the call, whose answer is waited for.
     """

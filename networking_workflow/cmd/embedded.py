@@ -61,8 +61,8 @@ class Edge:
     def hint(self, workflow_ids: list[str]) -> None:
         """Wake whoever runs what has just been committed.
 
-        A conductor of this process is woken when the call that committed is over: until then it
-        would take turns with it, and somebody waits for the call's answer.
+        A conductor of this process is woken when the request that committed has its answer: until
+        then it would take turns with it, and somebody waits for the answer.
         """
         if self.conductor is not None:
             session.after_call(functools.partial(self.conductor.hint, workflow_ids))

@@ -51,7 +51,7 @@ class Call:
 
     def __init__(self, neutron: inprocess.Neutron, do: typing.Callable[[], typing.Any]) -> None:
         self.neutron = neutron
-        with images.keeping() as self.images, session.committed_ids(is_call=False) as self.ids:
+        with images.keeping() as self.images, session.committed_ids() as self.ids:
             self.answer = do()
 
     def fail(self) -> None:

@@ -20,17 +20,6 @@ def test_put_off_until_the_outermost_call_is_over():
     assert done == ["inner"]
 
 
-def test_not_put_off_by_who_only_collects_what_was_committed():
-    done = []
-    with session.committed_ids(is_call=False):
-        session.after_call(lambda: done.append("at once"))
-        assert done == ["at once"]
-        with session.committed_ids():
-            session.after_call(lambda: done.append("after the call"))
-            assert done == ["at once"]
-        assert done == ["at once", "after the call"]
-
-
 def test_done_at_once_outside_of_any_call():
     done = []
     session.after_call(lambda: done.append("now"))
