@@ -93,8 +93,9 @@ def merge_operations(earlier: states.Operation, later: states.Operation) -> stat
 def merge_snapshots(earlier: Snapshot | None, later: Snapshot | None) -> Snapshot | None:
     """Return the snapshot of two changes taken as one: before the first, and after the second.
 
-    The oldest ``original``, the latest ``deleted`` and, name by name, the latest ``edge``. Nothing
-    is later than a delete: what stands behind it took its keys anew.
+    The oldest ``original``, with what the ``edge`` knows of that moment (names that begin with
+    ``original_``), the latest ``deleted`` and, name by name, the latest of the other ``edge``.
+    Nothing is later than a delete: what stands behind it took its keys anew.
     """
     if earlier is None or later is None:
         return earlier if later is None else later
@@ -106,5 +107,19 @@ def merge_snapshots(earlier: Snapshot | None, later: Snapshot | None) -> Snapsho
         # A binding that was left to a task has none: it changed nothing yet.
         "original": earlier.get("original") or later.get("original"),
         "deleted": later.get("deleted") or earlier.get("deleted"),
-        "edge": {**(earlier.get("edge") or {}), **(later.get("edge") or {})},
+        "edge": _merge_edges(earlier, later),
     }
+
+
+def _merge_edges(earlier: Snapshot, later: Snapshot) -> dict[str, typing.Any]:
+    before, after = earlier.get("edge") or {}, later.get("edge") or {}
+    if not earlier.get("original"):
+        return {**before, **after}
+    return {
+        **before,
+        **{name: value for name, value in after.items() if not name.startswith(_ORIGINAL)},
+    }
+
+
+#: Begins the names in an edge that are about the moment of ``original``.
+_ORIGINAL = "original_"

@@ -53,3 +53,23 @@ def test_a_binding_that_was_left_to_a_task_hides_no_original_of_a_later_change()
             "deleted": None,
             "edge": {"deferred_binding": {}, "x": 1},
         }
+
+
+def test_what_ml2_knew_of_the_original_is_of_the_same_moment_as_the_original():
+    def moved(since, to):
+        return {
+            "original": {"host": since},
+            "edge": {"original_binding_levels": [since], "binding_levels": [to]},
+        }
+
+    merged = merge_snapshots(moved("a", "b"), moved("b", "c"))
+    assert merged["original"] == {"host": "a"}
+    assert merged["edge"] == {"original_binding_levels": ["a"], "binding_levels": ["c"]}
+
+
+def test_a_change_that_knew_of_no_original_leaves_what_the_later_one_knew():
+    later = {"original": {"host": "a"}, "edge": {"original_vif_type": "unbound"}}
+    assert merge_snapshots({"edge": {"deferred": "x"}}, later)["edge"] == {
+        "deferred": "x",
+        "original_vif_type": "unbound",
+    }
