@@ -14,7 +14,6 @@ from unittest import mock
 
 import sqlalchemy as sa
 from neutron import manager as neutron_manager
-from neutron.plugins.ml2 import managers
 from neutron.plugins.ml2 import plugin as ml2_plugin
 from neutron_lib import fixture as lib_fixture
 from neutron_lib.db import model_base
@@ -29,20 +28,6 @@ from networking_workflow.capture import mechanisms, refusals, seams
 from networking_workflow.journal import tables
 
 CORE_PLUGINS = "neutron.core_plugins"
-
-
-class CallingManager(mechanisms.CapturingMechanismManager):
-    """Captures and calls the drivers after the commit, too."""
-
-    create_network_postcommit = managers.MechanismManager.create_network_postcommit
-    update_network_postcommit = managers.MechanismManager.update_network_postcommit
-    delete_network_postcommit = managers.MechanismManager.delete_network_postcommit
-    create_subnet_postcommit = managers.MechanismManager.create_subnet_postcommit
-    update_subnet_postcommit = managers.MechanismManager.update_subnet_postcommit
-    delete_subnet_postcommit = managers.MechanismManager.delete_subnet_postcommit
-    create_port_postcommit = managers.MechanismManager.create_port_postcommit
-    update_port_postcommit = managers.MechanismManager.update_port_postcommit
-    delete_port_postcommit = managers.MechanismManager.delete_port_postcommit
 
 
 class Deferring:
@@ -80,7 +65,7 @@ class Calling:
 
         @mechanism_manager.setter
         def mechanism_manager(self, manager: typing.Any) -> None:
-            manager.__class__ = CallingManager
+            manager.__class__ = mechanisms.RecordingMechanismManager
             self.__dict__["mechanism_manager"] = manager
 
         def _lift_subscriptions(self) -> None:
