@@ -3,10 +3,13 @@
 
 """What each API call records, and what its undoing leaves, row by row in the database."""
 
+import dataclasses
 import datetime
 import typing
 
 import pytest
+import sqlalchemy as sa
+from neutron.db.migration.models import head
 
 from networking_workflow.journal import clock, readiness
 from tests.functional.capture import inprocess, oracle, undoing
@@ -16,6 +19,8 @@ from tests.functional.capture.world import (
     made_with_external_port,
     slaac_subnet,
 )
+
+_TABLES = head.get_metadata().tables
 
 
 def bulk_ports(world, count):
@@ -170,6 +175,22 @@ def test_nothing_of_all_that_looks_as_if_stock_had_done_it(neutron):
     with neutron.engine.connect() as connection:
         found = readiness.unrecorded(connection, yesterday)
     assert (found.made, found.deleted) == ({}, 0)
+
+
+def test_a_number_that_no_resource_has_is_a_resource_neither_made_nor_there(world):
+    """What Neutron 28 leaves of a resource that was deleted while somebody raised its revision."""
+    yesterday = clock.local() - datetime.timedelta(days=1)
+    attributes, groups = (_TABLES[name] for name in ("standardattributes", "address_groups"))
+    nobodys = {"resource_type": groups.name, "revision_number": 0, "created_at": clock.local()}
+    made = world.addresses["id"]
+    with world.neutron.engine.connect() as connection:
+        before = readiness.unrecorded(connection, yesterday)
+        connection.execute(sa.insert(attributes).values(nobodys))
+        assert readiness.unrecorded(connection, yesterday) == before
+        connection.execute(sa.delete(groups).where(groups.c.id == made))
+        found = readiness.unrecorded(connection, yesterday)
+        assert found == dataclasses.replace(before, deleted=before.deleted + 1)
+        connection.rollback()
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "DOWN"])
