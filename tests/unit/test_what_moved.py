@@ -14,6 +14,7 @@ from scripts import what_moved
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 FILES = {
+    "empty": "",
     "same": "def test_same(): pass\n",
     "other": 'def test_other():\n    assert not "x", "subscribe() has other text"\n',
     "gone": "from neutron import nowhere\n",
@@ -31,11 +32,12 @@ def run(folder, files):
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("moved"), FILES)
+    files = {name: text for name, text in FILES.items() if name != "empty"}
+    return run(tmp_path_factory.mktemp("moved"), files)
 
 
 def test_what_moved_is_named_with_its_test(moved):
-    assert moved.returncode == 1, moved.stderr
+    assert moved.returncode == 3, moved.stderr
     assert "Moved: 2 tests found something else" in moved.stdout
     assert "1 found the same" in moved.stdout
     assert "- subscribe() has other text\n" in moved.stdout
@@ -52,10 +54,12 @@ def test_nothing_moved_is_said_with_the_number_of_tests():
     assert what_moved.summary("29.0.1", found)[1].startswith("Nothing has moved: 7 tests")
 
 
-def test_no_test_at_all_is_an_error_and_not_nothing_moved(tmp_path):
-    done = run(tmp_path, {"empty": ""})
+@pytest.mark.parametrize("name", ["empty", "gone"])
+def test_where_nothing_was_as_expected_nobody_has_looked(tmp_path, name):
+    done = run(tmp_path, {name: FILES[name]})
     assert done.returncode == 2
     assert "No test has looked" in done.stderr
+    assert ("cannot import name 'nowhere'" in done.stdout) is (name == "gone")
 
 
 def test_files_that_look_at_neutron_exist():
