@@ -81,6 +81,11 @@ def main(paths: list[str]) -> int:
     settings = ("--config-file", str(REPOSITORY / "pyproject.toml"), "--override-ini", "addopts=")
     options = (*settings, "-p", "no:terminal", "--continue-on-collection-errors")
     pytest.main([*options, *(paths or LOOKING)], plugins=[found])
+    return told(found)
+
+
+def told(found: Findings) -> int:
+    """Print what was found; return the exit code."""
     if found.passed or found.failed:
         lines = summary(importlib.metadata.version("neutron"), found)
         sys.stdout.writelines(f"{line}\n" for line in lines)
