@@ -37,6 +37,7 @@ SMALLER_SUITE = (
     "tests/functional/ovn/test_segments.py",
     "tests/functional/ovn/test_trunks.py",
     "tests/functional/promises/test_ovn.py",
+    "tests/functional/promises/test_services.py",
 )
 
 
