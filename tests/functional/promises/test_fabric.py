@@ -10,6 +10,7 @@ import requests
 
 from lab.client import PROJECT_ID
 from lab.databases import pool
+from lab.neutron import schema
 from networking_workflow.api import idempotency
 from networking_workflow.journal import failpoints
 from tests.functional.promises import cloud as clouds
@@ -22,7 +23,10 @@ BOUND = {"binding:host_id": "switch-1", "device_owner": "compute:x"}
 def running(
     request: pytest.FixtureRequest, database_pool: pool.Pool
 ) -> collections.abc.Iterator[clouds.Cloud]:
-    with database_pool.blank(request.param) as database, clouds.running(database) as cloud:
+    with (
+        schema.installed(database_pool, request.param) as database,
+        clouds.running(database) as cloud,
+    ):
         cloud.add_api()
         yield cloud
 
