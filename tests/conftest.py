@@ -12,6 +12,7 @@ import pytest
 
 from lab.databases import pool
 from lab.neutron import forks, running
+from tests import repeating
 
 
 def pytest_configure() -> None:
@@ -37,8 +38,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     folder = pathlib.Path(metafunc.module.__file__ or "").parent.name
     if folder in ON_BOTH:
-        marked = metafunc.definition.get_closest_marker("on_sqlite") is not None
-        kinds = ["mariadb", "sqlite"] if marked else ["mariadb"]
+        marks = {mark.name for mark in metafunc.definition.iter_markers()}
+        again = repeating.AGAIN if "again_on_sqlite" in marks else []
+        kinds = ["mariadb", *(["sqlite"] if "on_sqlite" in marks else again)]
         metafunc.parametrize("neutron", kinds, indirect=True, scope="package")
 
 
