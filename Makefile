@@ -43,11 +43,13 @@ test-unit: venv  ## Run the tests that need no server, under a minute
 	$(BIN)/python -m pytest tests/unit
 
 .PHONY: stress
-stress: venv  ## Run what takes long: 20,000 workflows a database, 1,000 ports that go over and back
+stress: venv  ## Run what takes long: 20,000 workflows a database, 1,000 ports over and back, SQLite
 	scripts/install-debian test
 	$(BIN)/python -m pytest tests/long
 	NETWORKING_WORKFLOW_STRESS=20000 $(BIN)/python -m pytest --numprocesses 2 --dist load \
 		tests/contract/journal/test_stress.py
+	NETWORKING_WORKFLOW_REPEAT=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -k sqlite \
+		tests/functional/api tests/functional/capture tests/functional/promises/test_fabric.py
 
 .PHONY: bench
 bench: venv  ## Measure the figures, into build/bench/*.json

@@ -37,6 +37,7 @@ SMALLER_SUITE = (
     "tests/functional/ovn/test_segments.py",
     "tests/functional/ovn/test_trunks.py",
     "tests/functional/promises/test_ovn.py",
+    "tests/functional/promises/test_services.py",
 )
 
 
@@ -64,7 +65,8 @@ def neutron_newest(session: nox.Session) -> None:
         session.warn("The newest Neutron asks for other versions than constraints.txt has")
         session.install(*wanted)
     session.install("--no-deps", "--editable", ".")
-    session.run("python", "-m", "scripts.what_moved", *session.posargs, success_codes=[0, 1])
+    # 3: something has moved, which is what is asked.
+    session.run("python", "-m", "scripts.what_moved", *session.posargs, success_codes=[0, 3])
 
 
 def _without_bounds(requirement: str) -> str:

@@ -10,6 +10,7 @@ order. Should this process be killed, the kernel kills them (``PR_SET_PDEATHSIG`
 
 import atexit
 import contextlib
+import ctypes
 import os
 import pathlib
 import pwd
@@ -23,6 +24,8 @@ import threading
 import typing
 
 from lab import waiting
+
+_PR_SET_PDEATHSIG = 1
 
 #: States of threads that run no more: stopped, or dead.
 _STOPPED = frozenset({"T", "t", "Z", "X"})
@@ -63,6 +66,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def die_with(parent: int) -> None:
+    """Let the kernel kill this process when ``parent``, which has started it, is gone."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it signals nobody whose parent died before it was asked to
+        os._exit(1)
+
+
 def remove_tree(path: pathlib.Path) -> None:
     """Delete a folder with all that is in it; no error if something still writes to it."""
     shutil.rmtree(path, ignore_errors=True)
@@ -91,6 +101,13 @@ class Folder:
         """Delete it with all that is in it."""
         remove_tree(self.path)
         _LEFT.folders.discard(self)
+
+    def own(self, path: pathlib.Path) -> None:
+        """Let the folder's user own a path in it, with all that is below."""
+        if self.user is not None:
+            account = pwd.getpwnam(self.user)
+            for one in (path, *path.rglob("*")):
+                os.chown(one, account.pw_uid, account.pw_gid)
 
     def as_user(self, argv: typing.Sequence[str]) -> list[str]:
         """Return the command that runs ``argv`` as the folder's user and dies with its parent."""
@@ -136,6 +153,17 @@ def clean_environment(extra: typing.Mapping[str, str] | None = None) -> dict[str
     return kept | dict(extra or {})
 
 
+class Child(typing.Protocol):
+    """What is asked of ``subprocess.Popen``."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
 class Process:
     """One running child and its log file."""
 
@@ -150,17 +178,22 @@ class Process:
     ) -> None:
         self.name = name
         self.log = log
-        with log.open("ab") as output:
-            self._popen = _SPAWNER.spawn(
+        self._popen = self._start(argv, folder, clean_environment(environment))
+        _LEFT.processes.add(self)
+
+    def _start(
+        self, argv: typing.Sequence[str], folder: Folder, environment: typing.Mapping[str, str]
+    ) -> Child:
+        with self.log.open("ab") as output:
+            return _SPAWNER.spawn(
                 folder.as_user(argv),
                 cwd=folder.path,
-                env=clean_environment(environment),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        _LEFT.processes.add(self)
 
     @property
     def pid(self) -> int:

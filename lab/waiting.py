@@ -11,6 +11,9 @@ T = typing.TypeVar("T")
 
 _NEVER_SET = threading.Event()
 
+#: Seconds between two looks: who looks takes the time of a processor from who is waited for.
+_FIRST_S, _LONGEST_S = 0.02, 0.1
+
 
 class DeadlinePassed(AssertionError):
     """What was waited for did not come in time."""
@@ -21,9 +24,11 @@ def wait_until(
     deadline_s: float,
     what: str | typing.Callable[[], str],
     *,
-    every_s: float = 0.02,
+    every_s: float | None = None,
 ) -> T:
     """Return the first true value of ``predicate()``; ask again every ``every_s`` seconds.
+
+    Without ``every_s`` that is soon at first, and less often the longer it takes.
 
     ``what`` ends the sentence "waited N s for ..."; a callable is asked when the deadline has
     passed, so that it can say how things stood then.
@@ -39,4 +44,5 @@ def wait_until(
         if waited_s > deadline_s:
             text = what() if callable(what) else what
             raise DeadlinePassed(f"waited {waited_s:.1f} s for {text}; last answer: {value!r}")
-        _NEVER_SET.wait(min(every_s, deadline_s))
+        pause_s = every_s or min(max(_FIRST_S, waited_s / 20), _LONGEST_S)
+        _NEVER_SET.wait(min(pause_s, deadline_s))

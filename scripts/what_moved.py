@@ -5,7 +5,8 @@
 
 ``what_moved.py [test file ...]`` runs the tests that look at Neutron's own text and tables (by
 default those of seams, writers, tables and service plugins) and prints what each has found. It
-exits 0 if nothing moved, 1 if something did, 2 if nothing could be looked at.
+exits 0 if nothing moved, 3 if something did, 2 if nothing was found to be as it was: then the
+tests could not look, rather than everything have moved. A program that breaks exits with 1.
 """
 
 import importlib.metadata
@@ -25,6 +26,10 @@ LOOKING = (
     "tests/unit/drivers/ovn/test_seams.py",
     "tests/unit/drivers/ovn/test_writers.py",
 )
+
+
+#: Exit codes besides 0; Python takes 1 for an error of its own.
+NOTHING_SEEN, MOVED = 2, 3
 
 
 class Findings:
@@ -76,12 +81,18 @@ def main(paths: list[str]) -> int:
     settings = ("--config-file", str(REPOSITORY / "pyproject.toml"), "--override-ini", "addopts=")
     options = (*settings, "-p", "no:terminal", "--continue-on-collection-errors")
     pytest.main([*options, *(paths or LOOKING)], plugins=[found])
-    if not found.passed and not found.failed:
-        sys.stderr.write("No test has looked at Neutron.\n")
-        return 2
-    lines = summary(importlib.metadata.version("neutron"), found)
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    return 1 if found.failed else 0
+    return told(found)
+
+
+def told(found: Findings) -> int:
+    """Print what was found; return the exit code."""
+    if found.passed or found.failed:
+        lines = summary(importlib.metadata.version("neutron"), found)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+    if not found.passed:
+        sys.stderr.write("No test has looked at Neutron and found what it looked for.\n")
+        return NOTHING_SEEN
+    return MOVED if found.failed else 0
 
 
 if __name__ == "__main__":

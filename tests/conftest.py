@@ -11,12 +11,25 @@ import tempfile
 import pytest
 
 from lab.databases import pool
-from lab.neutron import schema as neutron_schema
+from lab.neutron import forks, running
+from tests import repeating
+
+
+def pytest_configure() -> None:
+    """Let Neutron's processes be forked; see ``lab.neutron.forks``."""
+    running.FORKS = forks.Forks()
+    gc.disable()  # while tests are collected: an import makes much and frees nothing
+
+
+def pytest_unconfigure() -> None:
+    if running.FORKS is not None:
+        running.FORKS.close()
 
 
 def pytest_collection_finish() -> None:
     """Spare every garbage collection the million objects that importing Neutron made."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -25,8 +38,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     folder = pathlib.Path(metafunc.module.__file__ or "").parent.name
     if folder in ON_BOTH:
-        marked = metafunc.definition.get_closest_marker("on_sqlite") is not None
-        kinds = ["mariadb", "sqlite"] if marked else ["mariadb"]
+        marks = {mark.name for mark in metafunc.definition.iter_markers()}
+        again = repeating.AGAIN if "again_on_sqlite" in marks else []
+        kinds = ["mariadb", *(["sqlite"] if "on_sqlite" in marks else again)]
         metafunc.parametrize("neutron", kinds, indirect=True, scope="package")
 
 
@@ -44,7 +58,7 @@ def short_path() -> collections.abc.Iterator[pathlib.Path]:
 @pytest.fixture(scope="session")
 def database_pool() -> collections.abc.Iterator[pool.Pool]:
     """Servers of all kinds, for tests that choose one themselves."""
-    lender = pool.Pool()
+    lender = pool.Pool(pool.QUICK)
     yield lender
     lender.close()
 
@@ -64,13 +78,3 @@ def journal_database(request: pytest.FixtureRequest, database_pool: pool.Pool) -
     from networking_workflow.journal import schema
 
     return database_pool.empty(request.param, "journal", schema.create_all)
-
-
-@pytest.fixture(params=["mariadb", "sqlite"])
-def neutron_database(
-    request: pytest.FixtureRequest, database_pool: pool.Pool
-) -> collections.abc.Iterator[pool.Database]:
-    """On MariaDB and SQLite: a database with Neutron's schema and ours, as after installing."""
-    with database_pool.blank(request.param) as database:
-        neutron_schema.create(database)
-        yield database

@@ -4,17 +4,26 @@
 """MariaDB: one server of our own, reached through a unix socket."""
 
 import contextlib
+import hashlib
 import pathlib
+import shutil
 import typing
 import urllib.parse
 
 import pymysql
 import pymysql.cursors
 
-from lab import processes
+from lab import processes, templates
 from lab.databases import server
 
 START_DEADLINE_S = 60.0
+
+_INSTALL_OPTIONS = (
+    "--auth-root-authentication-method=normal",
+    "--skip-test-db",
+    "--innodb-log-file-size=48M",
+    "--innodb-flush-method=nosync",
+)
 
 
 class Node:
@@ -43,18 +52,19 @@ class Node:
         if self.data.exists():
             return
         install = processes.find_program("mariadb-install-db", package="mariadb-server")
-        self.folder.run(
-            [
-                install,
-                "--no-defaults",
-                f"--datadir={self.data}",
-                f"--tmpdir={self.folder.path}",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-                "--innodb-log-file-size=48M",
-                "--innodb-flush-method=nosync",
-            ]
-        )
+        server = processes.find_program("mariadbd", package="mariadb-server")
+        recipe = (self.folder.run([server, "--version"]), *_INSTALL_OPTIONS)
+        digest = hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:16]
+        template = templates.FOLDER / f"{digest}-mariadb-data"
+
+        def make() -> pathlib.Path:
+            places = (f"--datadir={self.data}", f"--tmpdir={self.folder.path}")
+            self.folder.run([install, "--no-defaults", *places, *_INSTALL_OPTIONS])
+            return self.data
+
+        if not templates.once(template, make):
+            shutil.copytree(template, self.data)
+            self.folder.own(self.data)
 
     def command(self, extra: typing.Sequence[str] = ()) -> list[str]:
         """Return the command line of the server."""

@@ -4,6 +4,7 @@
 """neutron-api and neutron-workflow-conductor as processes."""
 
 import abc
+import functools
 import http.client
 import os
 import pathlib
@@ -15,11 +16,14 @@ import sqlalchemy as sa
 
 from lab import processes
 from lab.databases import pool
-from lab.neutron import config
+from lab.neutron import config, forks
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 START_DEADLINE_S = 120.0
+
+#: What forks programs that are started, where somebody has said so: tests, which start many.
+FORKS: forks.Forks | None = None
 
 
 class _NeutronProcess(abc.ABC):
@@ -65,7 +69,10 @@ class _NeutronProcess(abc.ABC):
 
     def launch(self) -> None:
         """Start it without waiting."""
-        self.process = processes.Process(
+        make: typing.Callable[..., processes.Process] = processes.Process
+        if FORKS is not None:
+            make = functools.partial(forks.ForkedProcess, FORKS)
+        self.process = make(
             f"{self.kind} {self.host}",
             self._argv(),
             folder=self.deployment.folder,
@@ -135,8 +142,12 @@ class _NeutronProcess(abc.ABC):
         """Return the command line."""
 
     def _environment(self) -> dict[str, str]:
+        path = [REPOSITORY]
+        if self.deployment.profile.drivers:
+            # Only then: for each new path stevedore reads the metadata of all installed packages.
+            path.append(self.deployment.drivers_path)
         return {
-            "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{self.deployment.drivers_path}",
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
             # Neutron leaves files for "the WSGI server with this parent pid" there for ever.
             "TMPDIR": str(self.deployment.path),
             "HOME": os.environ.get("HOME", "/"),

@@ -7,22 +7,20 @@ MariaDB and Galera get what an operator gets: ``neutron-db-manage upgrade heads`
 Neutron's own migrations do not run on SQLite and PostgreSQL; there, :mod:`lab.neutron.new_schema`.
 """
 
+import contextlib
+import functools
 import hashlib
 import importlib.metadata
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
 
-from lab import databases, processes
+from lab import databases, processes, templates
 from lab.databases import mariadb, pool
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-
-#: Templates of earlier runs; the name has a digest of everything that they depend on.
-TEMPLATES = REPOSITORY / "build" / "lab"
 
 _MYSQL_OPTIONS = ("--no-defaults", "--user=root")
 _DUMP_OPTIONS = ("--skip-comments", "--skip-add-drop-table", "--skip-add-locks", "--hex-blob")
@@ -35,23 +33,38 @@ def create(database: pool.Database, *, workflow: bool = True) -> None:
     """
     server = database.server
     if isinstance(server, databases.SQLite):
-        template = _template(f"sqlite{_suffix(workflow)}.db")
-        if not template.exists():
+        file, template = server.file(database.name), _template(f"sqlite{_suffix(workflow)}.db")
+
+        def built() -> bytes:
             _build(database, workflow=workflow)
-            _publish(template, server.file(database.name).read_bytes())
-        shutil.copyfile(template, server.file(database.name))
+            return file.read_bytes()
+
+        if not templates.once(template, built):
+            shutil.copyfile(template, file)
     elif isinstance(server, databases.MariaDB | databases.Galera):
         node = server.node if isinstance(server, databases.MariaDB) else server.nodes[0]
         template = _template(f"mariadb{_suffix(workflow)}.sql")
-        if template.exists():
-            _load(node, database.name, template)
-        else:
+
+        def dumped() -> bytes:
             _build(database, workflow=workflow)
-            _publish(template, _dump(node, database.name))
-        if len(database.urls) > 1:
-            pool.wait_for_other_nodes(database)
+            return _dump(node, database.name)
+
+        if not templates.once(template, dumped):
+            _load(node, database.name, template)
+        pool.wait_for_other_nodes(database)
     else:
         _build(database, workflow=workflow)
+
+
+def installed(
+    lender: pool.Pool, kind: str, *, workflow: bool = True
+) -> contextlib.AbstractContextManager[pool.Database]:
+    """Lend a database as after installing Neutron, and this package unless ``workflow`` is false.
+
+    See :meth:`lab.databases.pool.Pool.filled`.
+    """
+    fill = functools.partial(create, workflow=workflow)
+    return lender.filled(kind, "neutron" if workflow else "stock", fill)
 
 
 def _suffix(workflow: bool) -> str:
@@ -108,7 +121,7 @@ def _load(node: mariadb.Node, name: str, template: pathlib.Path) -> None:
 
 
 def _template(name: str) -> pathlib.Path:
-    return TEMPLATES / f"{_digest(ours='stock' not in name)}-{name}"
+    return templates.FOLDER / f"{_digest(ours='stock' not in name)}-{name}"
 
 
 def _digest(*, ours: bool) -> str:
@@ -123,11 +136,3 @@ def _digest(*, ours: bool) -> str:
     for file in sorted(files):
         digest.update(str(file.relative_to(REPOSITORY)).encode() + file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _publish(template: pathlib.Path, content: bytes) -> None:
-    """Put a template in its place in one step; another process may be doing the same."""
-    template.parent.mkdir(parents=True, exist_ok=True)
-    fresh = template.with_suffix(f".{os.getpid()}")
-    fresh.write_bytes(content)
-    fresh.replace(template)

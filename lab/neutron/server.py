@@ -9,10 +9,8 @@ dies with the process that started it.
 """
 
 import argparse
-import ctypes
 import gc
 import os
-import signal
 import sys
 import typing
 
@@ -21,9 +19,8 @@ import gunicorn.arbiter
 import gunicorn.workers.base
 import gunicorn.workers.gthread
 
+from lab import processes
 from networking_workflow.cmd import gunicorn_settings
-
-PR_SET_PDEATHSIG = 1
 
 
 class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -60,9 +57,7 @@ class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # g
 
 
 def _die_with_parent(_: object, worker: gunicorn.workers.base.Worker) -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != worker.ppid:
-        os._exit(1)
+    processes.die_with(worker.ppid)
 
 
 def _end_with_worker(arbiter: gunicorn.arbiter.Arbiter, _: object) -> None:

@@ -6,6 +6,7 @@
 One statement each, of no API call and no conductor: some read a whole table.
 """
 
+import collections.abc
 import dataclasses
 import datetime
 
@@ -27,11 +28,38 @@ _STANDARD = sa.table(
 )
 
 #: Whose every row has a state of its own; a rule that was made with its group has not.
-_TABLES = sorted(
-    source.table
+_TABLES = {
+    kind: source.table
     for kind, source in sources.SOURCES.items()
     if source.standard and kind != "security_group_rule"
-)
+}
+
+
+def _numbers(table: str) -> sa.ColumnElement[int]:
+    return sa.table(table, sa.column("standard_attr_id", sa.BigInteger)).c.standard_attr_id
+
+
+def _has_row(
+    number: sa.ColumnElement[int],
+    named: sa.ColumnElement[str],
+    tables_of: collections.abc.Mapping[str, str],
+) -> sa.ColumnElement[bool]:
+    """Return whether a resource has a standard attribute's number: ``named`` says in which table.
+
+    The attribute alone says nothing: neutron-lib of Neutron 28 leaves some behind, whose resource
+    was deleted while somebody else raised their revision (``confirm_deleted_rows`` of
+    ``neutron_lib/db/standard_attr.py``). One look a row, into an index that is unique.
+    """
+    return sa.or_(
+        *(
+            sa.and_(
+                named == name,
+                sa.exists().where(_numbers(table) == number),
+            )
+            for name, table in sorted(tables_of.items())
+        )
+    )
+
 
 _BACKLOG = (
     sa.select(_W.state, sa.func.count())
@@ -61,7 +89,11 @@ _MADE = (
         _STANDARD.c.resource_type, sa.func.count(), sa.func.max(_STANDARD.c.created_at).label("at")
     )
     .where(
-        _STANDARD.c.resource_type.in_(_TABLES),
+        _has_row(
+            _STANDARD.c.id,
+            _STANDARD.c.resource_type,
+            {table: table for table in _TABLES.values()},
+        ),
         _STANDARD.c.created_at >= sa.bindparam("since", type_=sa.DateTime),
         ~sa.exists().where(_S.standard_attr_id == _STANDARD.c.id),
     )
@@ -75,7 +107,7 @@ _DELETED = (
     .where(
         _S.standard_attr_id.is_not(None),
         _S.resource_type != "security_group_rule",
-        ~sa.exists().where(_STANDARD.c.id == _S.standard_attr_id),
+        ~_has_row(_S.standard_attr_id, _S.resource_type, _TABLES),
     )
 )
 

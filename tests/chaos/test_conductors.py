@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from lab import neutron
 from lab.databases import pool
+from lab.neutron import schema
 from networking_workflow.drivers.fabric import behaviour
 from networking_workflow.journal import tables
 from tests.functional.promises import cloud as clouds
@@ -22,7 +23,7 @@ PORTS = sa.table("ports", sa.column("id"), sa.column("status"))
 @pytest.fixture(scope="module")
 def cloud(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
     with (
-        database_pool.blank("mariadb") as database,
+        schema.installed(database_pool, "mariadb") as database,
         clouds.running(database, conductor="separate") as running,
     ):
         running.add_api()

@@ -12,6 +12,7 @@ import requests
 
 from lab import client, databases
 from lab.databases import pool
+from lab.neutron import schema
 from networking_workflow.conductor import loop, settings
 from networking_workflow.journal import engine as journal_engine
 from networking_workflow.journal import journal
@@ -27,7 +28,9 @@ def database() -> collections.abc.Iterator[pool.Database]:
     """A database on a server that no other test uses."""
     with databases.MariaDB() as server:
         urls = tuple(server.create_database("neutron"))
-        yield pool.Database(kind="mariadb", name="neutron", urls=urls, server=server)
+        made = pool.Database(kind="mariadb", name="neutron", urls=urls, server=server)
+        schema.create(made)
+        yield made
 
 
 def test_database_server_restarted_under_load(database: pool.Database) -> None:

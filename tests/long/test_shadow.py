@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from lab import client, neutron
 from lab import ovn as lab_ovn
 from lab.databases import pool
+from lab.neutron import schema
 from networking_workflow.journal import tables
 from tests.functional.promises import cloud as clouds
 from tests.waiting import wait_until
@@ -23,7 +24,7 @@ NTP = [{"opt_name": "ntp-server", "opt_value": "10.0.0.9", "ip_version": 4}]
 
 @pytest.fixture(scope="module")
 def cloud(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
-    with lab_ovn.OvnCentral() as ovn, database_pool.blank("mariadb") as database:
+    with lab_ovn.OvnCentral() as ovn, schema.installed(database_pool, "mariadb") as database:
         ovn.add_chassis("chassis-1", "compute-1")
         with clouds.running(database, on=ovn, mode="shadow", ovsdb_timeout_s=5) as running:
             running.add_api()
@@ -206,7 +207,7 @@ def test_what_waits_to_be_compared_is_driven_after_the_mode_was_changed(
 def fabric(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
     """A cloud whose mechanism driver can observe; stock calls it, too."""
     with (
-        database_pool.blank("mariadb") as database,
+        schema.installed(database_pool, "mariadb") as database,
         clouds.running(database, mode="shadow") as running,
     ):
         running.add_api()

@@ -35,7 +35,7 @@ def moved(tmp_path_factory):
 
 
 def test_what_moved_is_named_with_its_test(moved):
-    assert moved.returncode == 1, moved.stderr
+    assert moved.returncode == 3, moved.stderr
     assert "Moved: 2 tests found something else" in moved.stdout
     assert "1 found the same" in moved.stdout
     assert "- subscribe() has other text\n" in moved.stdout
@@ -52,10 +52,14 @@ def test_nothing_moved_is_said_with_the_number_of_tests():
     assert what_moved.summary("29.0.1", found)[1].startswith("Nothing has moved: 7 tests")
 
 
-def test_no_test_at_all_is_an_error_and_not_nothing_moved(tmp_path):
-    done = run(tmp_path, {"empty": ""})
-    assert done.returncode == 2
-    assert "No test has looked" in done.stderr
+@pytest.mark.parametrize("failed", [[], [("tests/unit/test_seams.py", "ImportError: all of it")]])
+def test_where_nothing_was_as_expected_nobody_has_looked(capsys, failed):
+    found = what_moved.Findings()
+    found.failed = failed
+    assert what_moved.told(found) == 2
+    said = capsys.readouterr()
+    assert "No test has looked" in said.err
+    assert ("ImportError: all of it" in said.out) is bool(failed)
 
 
 def test_files_that_look_at_neutron_exist():

@@ -6,21 +6,19 @@ import collections.abc
 import pytest
 
 from lab.databases import pool
+from lab.neutron import schema
 from tests.functional.api import clients, seed
-from tests.functional.capture import inprocess
 
 
 @pytest.fixture(scope="package")
 def neutron(
     request: pytest.FixtureRequest, database_pool: pool.Pool
 ) -> collections.abc.Iterator[clients.Neutron]:
-    """Neutron with the core plugin that operators name, on a database that has had no rows yet."""
-    database = database_pool.create(request.param, "api")
-    with pool.engine(database.url) as made:  # emptied ones lack the default groups' rules
-        inprocess.tables_of(made)
-    running = clients.Neutron(database)
-    yield running
-    running.close()
+    """Neutron with the core plugin that operators name, on a database as after installing."""
+    with schema.installed(database_pool, request.param) as database:
+        running = clients.Neutron(database)
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="package")

@@ -13,7 +13,7 @@ from networking_workflow.capture import session
 from networking_workflow.model import states
 from tests.functional.api import clients, seed
 
-pytestmark = pytest.mark.on_sqlite
+pytestmark = pytest.mark.again_on_sqlite
 
 _ACTIONS = ("retry", "skip", "cancel")
 
@@ -122,6 +122,7 @@ def _many(neutron: clients.Neutron, action: str, **body: typing.Any) -> dict[str
     return done
 
 
+@pytest.mark.on_sqlite
 def test_all_failed_ones_of_a_driver_are_retried_after_a_look_at_which(
     neutron: clients.Neutron, seeded: seed.Seed, told: list[str]
 ) -> None:
@@ -177,6 +178,7 @@ def test_filters_find_only_what_the_action_can_move(
         assert _many(neutron, "retry", filters=filters)["matched"] == 0
 
 
+@pytest.mark.on_sqlite
 def test_what_has_moved_meanwhile_is_named_with_the_reason(
     neutron: clients.Neutron, seeded: seed.Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from networking_workflow.api import tasks, workflows
 from tests.functional.api import clients, seed
 
-pytestmark = pytest.mark.on_sqlite
+pytestmark = pytest.mark.again_on_sqlite
 
 #: The same requests in every run; a new failure is found by whoever changes something.
 FUZZ = hypothesis.settings(
@@ -68,6 +68,7 @@ def _answered(client: clients.Client, method: str, path: str, body: typing.Any =
         assert secret not in text
 
 
+@pytest.mark.on_sqlite
 @FUZZ
 @hypothesis.given(collection=COLLECTIONS, query=QUERIES)
 def test_lists(tenant: clients.Client, collection: str, query: str) -> None:

@@ -12,7 +12,7 @@ from oslo_db import exception as db_exceptions
 from networking_workflow.api import headers
 from tests.functional.api import clients
 
-pytestmark = pytest.mark.on_sqlite
+pytestmark = pytest.mark.again_on_sqlite
 
 
 def _ids(answer: clients.Answer) -> list[str]:
@@ -83,6 +83,7 @@ def test_reading_and_what_is_refused_open_none(neutron: clients.Neutron) -> None
         assert headers.WORKFLOW_ID not in answer.headers
 
 
+@pytest.mark.on_sqlite
 def test_a_call_that_was_repeated_names_what_committed_alone(neutron: clients.Neutron) -> None:
     tenant, times = _tenant(neutron), []
 

@@ -25,7 +25,7 @@ from tests.functional.api import clients, seed
 from tests.functional.capture import inprocess
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.on_sqlite
+pytestmark = pytest.mark.again_on_sqlite
 
 BLUE = {"network": {"name": "blue"}}
 
@@ -104,6 +104,7 @@ def once(error: Exception) -> tuple[collections.abc.Callable[[], None], list[int
     return do, calls
 
 
+@pytest.mark.on_sqlite
 def test_who_repeats_a_call_is_answered_as_the_first_time(tenant: clients.Client, key: str) -> None:
     first = post(tenant, key)
     again = post(tenant, key)
@@ -149,6 +150,7 @@ def test_another_projects_key_is_its_own(neutron: clients.Neutron, key: str) -> 
     assert [names(tenant) for tenant in tenants] == [["blue"], ["blue"]]
 
 
+@pytest.mark.on_sqlite
 def test_of_many_at_once_one_makes_it_and_all_are_answered(
     tenant: clients.Client, key: str
 ) -> None:
@@ -161,6 +163,7 @@ def test_of_many_at_once_one_makes_it_and_all_are_answered(
     assert names(tenant, "/networks?name=blue") == ["blue"]
 
 
+@pytest.mark.on_sqlite
 def test_who_comes_second_to_the_commit_answers_with_what_the_first_made(
     tenant: clients.Client, key: str, at_publish: collections.abc.Callable[..., None]
 ) -> None:
@@ -215,6 +218,7 @@ def test_what_has_been_deleted_since_is_not_made_again(tenant: clients.Client, k
 
 
 @pytest.mark.parametrize(("hours", "is_over"), [(23.9, False), (24.1, True)])
+@pytest.mark.on_sqlite
 def test_a_key_is_forgotten_after_a_day(
     neutron: clients.Neutron, tenant: clients.Client, key: str, hours: float, is_over: bool
 ) -> None:
@@ -246,6 +250,7 @@ def test_a_call_that_fails_leaves_the_key_free(
     assert bad.status == 400
 
 
+@pytest.mark.on_sqlite
 def test_a_transaction_that_neutron_repeats_is_one_call(
     tenant: clients.Client, key: str, at_publish: collections.abc.Callable[..., None]
 ) -> None:
@@ -372,6 +377,7 @@ def test_other_methods_and_calls_without_a_key_know_nothing_of_it(
     assert len(of_keys(seen)) == 1
 
 
+@pytest.mark.on_sqlite
 def test_who_waits_for_another_call_holds_no_key_of_a_workflow(
     tenant: clients.Client, key: str
 ) -> None:
@@ -386,6 +392,7 @@ def test_who_waits_for_another_call_holds_no_key_of_a_workflow(
     assert not any("workflow_keys" in text for text in before[len(before) - begun :])
 
 
+@pytest.mark.on_sqlite
 def test_a_call_that_failed_for_who_waits_is_undone_with_its_key(
     tenant: clients.Client, seeded: seed.Seed, key: str
 ) -> None:

@@ -19,7 +19,7 @@ from networking_workflow.model import failures, workflows
 from tests.functional.api import clients, seed
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.on_sqlite
+pytestmark = pytest.mark.again_on_sqlite
 
 PATIENCE_S = 30.0
 
@@ -100,6 +100,7 @@ def test_who_waits_is_answered_when_the_backends_have_followed(
     assert tenant.get(f"/workflows/{_workflow(answer)}")["workflow_state"] == "SUCCESS"
 
 
+@pytest.mark.on_sqlite
 def test_who_waits_is_told_of_the_failure_and_that_the_change_is_undone(
     threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed
 ) -> None:
@@ -127,6 +128,7 @@ def test_who_waits_is_told_of_the_failure_and_that_the_change_is_undone(
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.on_sqlite
 def test_what_was_changed_or_deleted_is_as_it_was_when_that_failed(
     threads: concurrent.futures.Executor, tenant: clients.Client, seeded: seed.Seed, method: str
 ) -> None:
@@ -294,6 +296,7 @@ def test_more_waiters_than_may_wait_get_the_asynchronous_answer(
     assert {waiter.answer().headers[prefer.WAIT] for waiter in waiting} == {"done"}
 
 
+@pytest.mark.on_sqlite
 def test_who_waits_keeps_no_database_connection(
     neutron: clients.Neutron, tenant: clients.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ import pytest
 from networking_workflow.api import headers, idempotency, prefer, sync_state, tasks, workflows
 from tests.functional.api import clients, seed
 
-pytestmark = pytest.mark.on_sqlite
+pytestmark = pytest.mark.again_on_sqlite
 
 PAGE = pathlib.Path(__file__).parents[3] / "docs" / "api.md"
 

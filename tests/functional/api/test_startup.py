@@ -11,7 +11,6 @@ import os
 import pathlib
 import socket
 import subprocess
-import sys
 import typing
 
 import pytest
@@ -21,13 +20,12 @@ from neutron.db.migration.models import head
 from lab import client, neutron
 from lab.databases import pool
 from lab.neutron import config as lab_config
+from lab.neutron import forks
 from lab.neutron import schema as lab_schema
 from networking_workflow import releases
 from networking_workflow.journal import schema
+from tests.functional import booting
 from tests.waiting import wait_until
-
-#: An import makes much and frees nothing.
-_BOOT = "import gc; gc.disable(); import neutron.wsgi.api"
 
 
 def boot(
@@ -35,7 +33,7 @@ def boot(
     *,
     options: typing.Mapping[str, lab_config.Section] | None = None,
     **profile: typing.Any,
-) -> subprocess.CompletedProcess[str]:
+) -> "subprocess.CompletedProcess[str]":
     """Import the WSGI application in a process of its own, as a server does."""
     kind = lab_config.Profile(
         database_url=database_url,
@@ -44,24 +42,12 @@ def boot(
     )
     with lab_config.Deployment(kind) as deployment:
         files = [os.fspath(path) for path in deployment.config_files("here")]
-        return subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-c",
-                "import gc; gc.disable(); import neutron.wsgi.api",
-            ],
-            env={
-                **os.environ,
-                "OS_NEUTRON_CONFIG_DIR": "/",
-                "OS_NEUTRON_CONFIG_FILES": ";".join(files),
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        environment = {
+            **os.environ,
+            "OS_NEUTRON_CONFIG_DIR": "/",
+            "OS_NEUTRON_CONFIG_FILES": ";".join(files),
+        }
+        return booting.run(forks.APPLICATION, environment)
 
 
 def assert_refused(ended: subprocess.CompletedProcess[str], text: str) -> None:
@@ -77,8 +63,7 @@ def test_missing_tables(tmp_path: pathlib.Path) -> None:
 
 
 def test_neutrons_tables_without_ours(database_pool: pool.Pool) -> None:
-    with database_pool.blank("mariadb") as database:
-        lab_schema.create(database, workflow=False)
+    with lab_schema.installed(database_pool, "mariadb", workflow=False) as database:
         ended = boot(database.url)
     assert_refused(ended, "run neutron-db-manage --subproject networking-workflow upgrade heads")
 
@@ -203,8 +188,7 @@ def accepts(address: tuple[str, int]) -> bool:
 def test_the_first_requests_of_a_process_are_all_answered_when_they_come_together(
     database_pool: pool.Pool,
 ) -> None:
-    with database_pool.blank("mariadb") as database:
-        lab_schema.create(database)
+    with lab_schema.installed(database_pool, "mariadb") as database:
         kind = lab_config.Profile(
             database_url=database.url, core_plugin="ml2_workflow", tenants=True
         )

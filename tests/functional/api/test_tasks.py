@@ -9,7 +9,7 @@ from networking_workflow.model import failures
 from tests.functional.api import clients, seed
 from tests.functional.api.test_sync_state import statements
 
-pytestmark = pytest.mark.on_sqlite
+pytestmark = pytest.mark.again_on_sqlite
 
 
 def test_a_tenant_sees_its_own_tasks_without_cause_and_host(
@@ -86,6 +86,7 @@ def test_what_cannot_be_filtered_or_sorted_by_is_refused(
     assert neutron.tenant().status("GET", f"/tasks?{query}") == 400
 
 
+@pytest.mark.on_sqlite
 def test_what_changed_since_a_time_is_found(neutron: clients.Neutron, seeded: seed.Seed) -> None:
     tenant = neutron.tenant()
     for _ in range(2):
@@ -108,6 +109,7 @@ def test_what_changed_since_a_time_is_found(neutron: clients.Neutron, seeded: se
     ],
 )
 @pytest.mark.parametrize("collection", ["tasks", "workflows"])
+@pytest.mark.on_sqlite
 def test_a_page_is_in_the_order_of_one_index(
     neutron: clients.Neutron, collection: str, query: str, order: str
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_page_is_in_the_order_of_one_index(
     assert sorted_by.partition("LIMIT")[0].split() == order.split()
 
 
+@pytest.mark.on_sqlite
 def test_what_is_equal_in_the_key_of_a_sort_follows_by_id_in_its_direction(
     neutron: clients.Neutron, seeded: seed.Seed
 ) -> None:

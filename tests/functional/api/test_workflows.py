@@ -11,7 +11,7 @@ import pytest
 from networking_workflow.model import failures, states
 from tests.functional.api import clients, seed
 
-pytestmark = pytest.mark.on_sqlite
+pytestmark = pytest.mark.again_on_sqlite
 
 
 def test_a_call_is_seen_by_its_project_as_a_workflow(neutron: clients.Neutron) -> None:
@@ -175,6 +175,7 @@ def test_a_deleted_resources_workflows_are_still_found_by_its_id(
         ("task_state=FAILED&resource_type=port", {"failed"}),
     ],
 )
+@pytest.mark.on_sqlite
 def test_filters(
     neutron: clients.Neutron, seeded: seed.Seed, query: str, expected: set[str]
 ) -> None:
@@ -209,6 +210,7 @@ def test_what_cannot_be_filtered_or_sorted_by_is_refused(
     assert neutron.tenant().status("GET", f"/workflows?{query}") == 400
 
 
+@pytest.mark.on_sqlite
 def test_pages_follow_each_other_by_marker_in_both_directions(
     neutron: clients.Neutron, seeded: seed.Seed
 ) -> None:
@@ -237,6 +239,7 @@ def _link(body: dict[str, list[dict[str, str]]], rel: str) -> str:
     return ""
 
 
+@pytest.mark.on_sqlite
 def test_what_changed_since_a_time_is_found(neutron: clients.Neutron, seeded: seed.Seed) -> None:
     tenant = neutron.tenant()
     first = seeded.record(tenant.project_id)
@@ -253,6 +256,7 @@ def test_what_changed_since_a_time_is_found(neutron: clients.Neutron, seeded: se
     assert tenant.status("GET", "/workflows?changed_since=yesterday") == 400
 
 
+@pytest.mark.on_sqlite
 def test_a_workflow_sums_its_tasks_up(neutron: clients.Neutron, seeded: seed.Seed) -> None:
     tenant = neutron.tenant()
     workflow = seeded.record(tenant.project_id)
@@ -264,6 +268,7 @@ def test_a_workflow_sums_its_tasks_up(neutron: clients.Neutron, seeded: seed.See
     assert "tasks" not in asked
 
 
+@pytest.mark.on_sqlite
 def test_fields_are_chosen_and_rows_sorted(neutron: clients.Neutron, seeded: seed.Seed) -> None:
     tenant = neutron.tenant()
     for kind in ("subnet", "network", "port"):

@@ -8,18 +8,16 @@ import collections.abc
 import pytest
 
 from lab.databases import pool
+from lab.neutron import schema
 from tests.functional.binding.world import World
-from tests.functional.capture import inprocess
 
 
 @pytest.fixture(scope="package")
 def running(database_pool: pool.Pool) -> collections.abc.Iterator[World]:
-    database = database_pool.create("mariadb", "binding")
-    with pool.engine(database.url) as made:
-        inprocess.tables_of(made)
-    world = World(database)
-    yield world
-    world.close()
+    with schema.installed(database_pool, "mariadb") as database:
+        world = World(database)
+        yield world
+        world.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import collections.abc
 import pytest
 
 from lab.databases import pool
+from lab.neutron import schema
 from tests.functional.capture import inprocess
 from tests.functional.capture.world import World
 
@@ -17,12 +18,10 @@ def neutron(
     request: pytest.FixtureRequest, database_pool: pool.Pool
 ) -> collections.abc.Iterator[inprocess.Neutron]:
     """Neutron with capture, and no conductor: workflows stay as they were recorded."""
-    database = database_pool.create(request.param, "capture")
-    with pool.engine(database.url) as made:  # emptied ones lack the default groups' rules
-        inprocess.tables_of(made)
-    running = inprocess.Neutron(database)
-    yield running
-    running.close()
+    with schema.installed(database_pool, request.param) as database:
+        running = inprocess.Neutron(database)
+        yield running
+        running.close()
 
 
 @pytest.fixture

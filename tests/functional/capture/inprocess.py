@@ -40,6 +40,10 @@ PROJECT = "11111111111111111111111111111111"
 MECHANISM_DRIVERS = ("logger", "test")
 
 
+#: Enough networks for a package of tests, some of which compare every row before and after a call.
+FEW = {"ml2_type_geneve": {"vni_ranges": "1:1000"}}
+
+
 class Ml2Plugin(capture_plugin.CapturingMl2Plugin):
     """The core plugin as it is configured, without the API of its own."""
 
@@ -88,7 +92,9 @@ class Neutron:
         )
 
     def _configure(self) -> None:
-        deployment = self._undo.enter_context(lab_config.Deployment(self.profile()))
+        profile = self.profile()
+        profile = dataclasses.replace(profile, options={**FEW, **profile.options})
+        deployment = self._undo.enter_context(lab_config.Deployment(profile))
         files = [str(path) for path in deployment.config_files("here")]
         neutron_config.register_common_config_options()
         cfg.CONF.reset()

@@ -19,8 +19,7 @@ _OPERATOR = neutron.Identity(user="operator", project="0" * 32, roles="admin,mem
 
 @pytest.fixture(scope="package")
 def database(database_pool: pool.Pool) -> collections.abc.Iterator[pool.Database]:
-    with database_pool.blank("mariadb") as lent:
-        schema.create(lent)
+    with schema.installed(database_pool, "mariadb") as lent:
         yield lent
 
 

@@ -15,11 +15,12 @@ from oslo_config import cfg
 
 from lab import neutron
 from lab.databases import pool
-from lab.neutron import schema
+from lab.neutron import forks, schema
 from networking_workflow.cmd import assembly
 from networking_workflow.drivers.fabric import server
 from networking_workflow.journal import schema as journal_schema
 from networking_workflow.journal import tables
+from tests.functional import booting
 from tests.waiting import wait_until
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -27,8 +28,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 @pytest.fixture
 def database(database_pool):
-    with database_pool.blank("sqlite") as database:
-        schema.create(database)
+    with schema.installed(database_pool, "sqlite") as database:
         yield database
 
 
@@ -201,10 +201,10 @@ def test_what_is_wrong_is_the_last_line_and_it_does_not_start(database, wrong, w
 
 @pytest.mark.parametrize("kind", ["sqlite", "mariadb"])
 def test_without_migrations_it_names_the_command(database_pool, kind):
-    with database_pool.blank(kind) as blank:
-        if kind == "mariadb":  # Neutron's are done, ours are not
-            schema.create(blank, workflow=False)
-        right = neutron.Profile(database_url=blank.url, core_plugin="ml2_workflow")
+    # On MariaDB Neutron's are done, ours are not.
+    stock = schema.installed(database_pool, kind, workflow=False)
+    with stock if kind == "mariadb" else database_pool.blank(kind) as lent:
+        right = neutron.Profile(database_url=lent.url, core_plugin="ml2_workflow")
         with neutron.Deployment(right) as deployment:
             ended = run_to_its_end(neutron.Conductor(deployment))
     assert ended.returncode == 1
@@ -212,14 +212,9 @@ def test_without_migrations_it_names_the_command(database_pool, kind):
 
 
 def run_to_its_end(conductor):
-    return subprocess.run(
-        conductor._argv(),
-        env={"PATH": os.environ["PATH"], **conductor._environment()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    _, _, *arguments = conductor._argv()  # interpreter and program
+    environment = {"PATH": os.environ["PATH"], **conductor._environment()}
+    return booting.run(forks.CONDUCTOR, environment, *arguments)
 
 
 def test_the_core_plugin_is_not_imported_before_the_configuration_was_read():

@@ -44,8 +44,7 @@ STOPPING = {"gunicorn": "Handling signal: term", "uwsgi": "graceful shutdown tri
 def profile(database_pool: pool.Pool) -> collections.abc.Iterator[neutron.Profile]:
     with contextlib.ExitStack() as stack:
         central = stack.enter_context(ovn.OvnCentral())
-        database = stack.enter_context(database_pool.blank("mariadb"))
-        schema.create(database)
+        database = stack.enter_context(schema.installed(database_pool, "mariadb"))
         yield neutron.Profile(
             database_url=database.url,
             core_plugin="ml2_workflow",

@@ -233,8 +233,7 @@ def test_ovn_keeps_its_contents_over_stop_and_kill_of_the_northbound() -> None:
 
 @pytest.fixture(scope="module")
 def stock_database(database_pool: pool.Pool) -> typing.Iterator[pool.Database]:
-    with database_pool.blank("mariadb") as database:
-        schema.create(database, workflow=False)
+    with schema.installed(database_pool, "mariadb", workflow=False) as database:
         yield database
 
 
@@ -321,6 +320,23 @@ def test_second_schema_comes_from_the_template_and_is_the_same(database_pool: po
             schema.create(first)
             schema.create(second)
             assert contents(first.url) == contents(second.url)
+
+
+def test_what_an_installed_database_is_lent_for_is_gone_when_it_is_lent_again(
+    database_pool: pool.Pool,
+) -> None:
+    with schema.installed(database_pool, "mariadb") as database:
+        before = contents(database.url)
+        execute(
+            database.url,
+            "INSERT INTO standardattributes (resource_type, revision_number) VALUES ('x', 0)",
+            "DELETE FROM securitygroupdefaultrules",
+        )
+        with schema.installed(database_pool, "mariadb") as other:
+            assert contents(other.url) == before != contents(database.url)
+    with schema.installed(database_pool, "mariadb") as again:
+        assert again.name == database.name
+        assert contents(again.url) == before
 
 
 #: What a database says of its own tables, in one statement: asking for each takes minutes.

@@ -53,7 +53,11 @@ class Cloud:
         self.apis: list[neutron.NeutronApi] = []
         self._stack = stack
         self._fabric = fabric
-        self._engine = sa.create_engine(self.profile.database_url, poolclass=sa.NullPool)
+        # Asked many times a second; the server may have been away meanwhile.
+        self._engine = sa.create_engine(
+            self.profile.database_url, isolation_level="AUTOCOMMIT", pool_pre_ping=True
+        )
+        stack.callback(self._engine.dispose)
 
     @property
     def ovn(self) -> ovn.OvnCentral:
@@ -100,8 +104,8 @@ class Cloud:
             return list(connection.execute(query).all())
 
     def execute(self, statement: sa.Executable) -> None:
-        """Run a statement in a transaction of its own."""
-        with self._engine.begin() as connection:
+        """Run a statement, and commit it."""
+        with self._engine.connect() as connection:
             connection.execute(statement)
 
     def workflows(self, resource_id: str) -> list[typing.Any]:
@@ -207,12 +211,11 @@ def running(
     asks_to_bind: bool = False,
     **workflow: typing.Any,
 ) -> collections.abc.Iterator[Cloud]:
-    """Lend a cloud on a blank database, with OVN or a fabric of its own; no process runs yet.
+    """Lend a cloud on an installed database, with OVN or a fabric of its own; no process runs yet.
 
     :param asks_to_bind: let the fabric's driver ask it in ``bind_port``.
     :param workflow: options of the group [workflow].
     """
-    schema.create(database)
     with contextlib.ExitStack() as stack:
         listen = ("127.0.0.1", 0)
         fabric = None
@@ -240,8 +243,7 @@ def routed(databases: pool.Pool) -> collections.abc.Iterator[Cloud]:
         central = stack.enter_context(ovn.OvnCentral())
         for number in (1, 2, 3):
             central.add_chassis(f"chassis-{number}", f"compute-{number}")
-        database = stack.enter_context(databases.blank("mariadb"))
-        schema.create(database)
+        database = stack.enter_context(schema.installed(databases, "mariadb"))
         profile = neutron.Profile(
             database_url=database.url,
             core_plugin="ml2_workflow",
@@ -255,6 +257,7 @@ def routed(databases: pool.Pool) -> collections.abc.Iterator[Cloud]:
             ovn=central,
             workflow=TAKE_OVER,
             tenants=True,
+            options={"ovn": {"ovn_router_indirect_snat": True}},  # of 28 it is not the default
         )
         running = Cloud(stack.enter_context(neutron.Deployment(profile)), stack, None)
         running.add_api()

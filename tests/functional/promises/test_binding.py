@@ -10,6 +10,7 @@ import pytest
 
 from lab import neutron
 from lab.databases import pool
+from lab.neutron import schema
 from networking_workflow.journal import failpoints
 from tests.functional.promises import cloud as clouds
 from tests.waiting import wait_until
@@ -22,7 +23,7 @@ TENANT = "0" * 32
 @pytest.fixture(scope="module")
 def running(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
     with (
-        database_pool.blank("sqlite") as database,
+        schema.installed(database_pool, "sqlite") as database,
         clouds.running(database, asks_to_bind=True, deferred_binding="fabric", attempts=2) as cloud,
     ):
         cloud.add_api()
@@ -170,7 +171,7 @@ def test_a_conductor_killed_while_it_binds_is_followed_by_another_that_binds(
 ) -> None:
     separate = {"conductor": "separate", "deferred_binding": "fabric"}
     with (
-        database_pool.blank("mariadb") as database,
+        schema.installed(database_pool, "mariadb") as database,
         clouds.running(database, asks_to_bind=True, **separate) as cloud,
     ):
         cloud.add_api()

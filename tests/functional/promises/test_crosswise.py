@@ -11,6 +11,7 @@ import pytest
 
 from lab import databases
 from lab.databases import pool
+from lab.neutron import schema
 from tests.functional.promises import cloud as clouds
 
 ROUNDS = 4
@@ -18,7 +19,7 @@ ROUNDS = 4
 
 @pytest.fixture(scope="module")
 def database(database_pool: pool.Pool) -> collections.abc.Iterator[pool.Database]:
-    with database_pool.blank("mariadb") as lent:
+    with schema.installed(database_pool, "mariadb") as lent:
         yield lent
 
 

@@ -1,7 +1,11 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""What is promised of one API process, whatever its backend does; on MariaDB and on SQLite."""
+"""What is promised of one API process, whatever its backend does.
+
+On MariaDB; on SQLite again in ``make stress``. Always there are ``test_binding.py`` and
+``test_lanes.py``.
+"""
 
 import collections.abc
 
@@ -10,19 +14,24 @@ import requests
 
 from lab.client import PROJECT_ID
 from lab.databases import pool
+from lab.neutron import schema
 from networking_workflow.api import idempotency
 from networking_workflow.journal import failpoints
+from tests import repeating
 from tests.functional.promises import cloud as clouds
 from tests.waiting import wait_until
 
 BOUND = {"binding:host_id": "switch-1", "device_owner": "compute:x"}
 
 
-@pytest.fixture(scope="module", params=["mariadb", "sqlite"])
+@pytest.fixture(scope="module", params=["mariadb", *repeating.AGAIN])
 def running(
     request: pytest.FixtureRequest, database_pool: pool.Pool
 ) -> collections.abc.Iterator[clouds.Cloud]:
-    with database_pool.blank(request.param) as database, clouds.running(database) as cloud:
+    with (
+        schema.installed(database_pool, request.param) as database,
+        clouds.running(database) as cloud,
+    ):
         cloud.add_api()
         yield cloud
 

@@ -46,8 +46,7 @@ def _profile(database: pool.Database, urls: list[str], **workflow: object) -> ne
 @pytest.fixture(scope="module")
 def running(database_pool: pool.Pool) -> collections.abc.Iterator[Three]:
     with contextlib.ExitStack() as stack:
-        database = stack.enter_context(database_pool.blank("sqlite"))
-        schema.create(database)
+        database = stack.enter_context(schema.installed(database_pool, "sqlite"))
         three = [
             stack.enter_context(fabric_server.FabricServer(("127.0.0.1", 0)).running())
             for _ in _NAMES

@@ -48,8 +48,7 @@ def started(
     database_pool: pool.Pool, switch: raising.Switch
 ) -> collections.abc.Iterator[clouds.Cloud]:
     with contextlib.ExitStack() as stack:
-        database = stack.enter_context(database_pool.blank("mariadb"))
-        schema.create(database)
+        database = stack.enter_context(schema.installed(database_pool, "mariadb"))
         fabric = stack.enter_context(fabric_server.FabricServer(("127.0.0.1", 0)).running())
         profile = neutron.Profile(
             database_url=database.url,

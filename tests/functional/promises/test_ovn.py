@@ -11,6 +11,7 @@ import pytest
 
 from lab import ovn as lab_ovn
 from lab.databases import pool
+from lab.neutron import schema
 from tests.functional.promises import cloud as clouds
 from tests.waiting import wait_until
 
@@ -19,7 +20,7 @@ METADATA = "network:distributed"
 
 @pytest.fixture(scope="module")
 def running(database_pool: pool.Pool) -> collections.abc.Iterator[clouds.Cloud]:
-    with lab_ovn.OvnCentral() as ovn, database_pool.blank("mariadb") as database:
+    with lab_ovn.OvnCentral() as ovn, schema.installed(database_pool, "mariadb") as database:
         ovn.add_chassis("chassis-1", "compute-1")
         with clouds.running(database, on=ovn, ovsdb_timeout_s=5) as cloud:
             cloud.add_api()

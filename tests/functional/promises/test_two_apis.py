@@ -11,6 +11,7 @@ import pytest
 
 from lab.client import PROJECT_ID, Answer
 from lab.databases import pool
+from lab.neutron import schema
 from networking_workflow.api import idempotency
 from tests.functional.promises import cloud as clouds
 
@@ -19,7 +20,7 @@ PORTS, UPDATES = 20, 200
 
 @pytest.fixture(scope="module")
 def database(database_pool: pool.Pool) -> collections.abc.Iterator[pool.Database]:
-    with database_pool.blank("mariadb") as lent:
+    with schema.installed(database_pool, "mariadb") as lent:
         yield lent
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lab import ovn as lab_ovn
 from lab.databases import pool
-from tests.functional.capture import inprocess
+from lab.neutron import schema
 from tests.functional.services.world import Neutron, World
 
 
@@ -26,12 +26,10 @@ def neutron(database_pool: pool.Pool, ovn: lab_ovn.OvnCentral) -> collections.ab
 
     On MariaDB; what SQLite has of its own is seen in ``tests/functional/capture``.
     """
-    database = database_pool.create("mariadb", "services")
-    with pool.engine(database.url) as made:
-        inprocess.tables_of(made)
-    running = Neutron(database, ovn)
-    yield running
-    running.close()
+    with schema.installed(database_pool, "mariadb") as database:
+        running = Neutron(database, ovn)
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="package")
