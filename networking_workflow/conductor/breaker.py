@@ -6,13 +6,12 @@
 The first call that finds it unreachable opens the driver's breaker. While it is open the driver is
 not called: its workflows are set RETRYING with that reason, spend no attempt, and wait for the
 driver. One thread probes; when the backend answers, it wakes them. Those for which there is no room
-beside the calls that are being made (``conductor.calls``) wait likewise, and each call that ends
-wakes as many as there is room for.
+beside the calls that are being made (``conductor.calls``) wait likewise: each call that ends wakes
+as many as there is room for, and so does a conductor with room and an idle worker, at each poll.
 """
 
 import logging
 import threading
-import types
 import typing
 
 from networking_workflow.conductor import guard, settings
@@ -38,30 +37,54 @@ def waits_for(driver: str) -> str:
     return f"{_PREFIX}{driver}"
 
 
-#: Returns how many more calls may be made now; None: as many as come.
-Room = typing.Callable[[], int | None]
+class Room(typing.Protocol):
+    """How many more calls of a driver there may be; ``calls.DriverCalls`` knows."""
+
+    def room(self) -> int | None:
+        """Return how many more may be made now; None: as many as come."""
+
+    def reserve(self, most: int) -> int:
+        """Keep turns for up to ``most`` workflows that are about to be woken; return how many."""
+
+    def give_back(self, count: int) -> None:
+        """Keep so many of them no more."""
 
 
-def _no_limit() -> int | None:
-    """Return that as many calls may be made as come."""
-    return None
+class _NoLimit:
+    """Room for as many as come."""
+
+    def room(self) -> int | None:
+        return None
+
+    def reserve(self, most: int) -> int:
+        return most
+
+    def give_back(self, count: int) -> None:
+        pass
 
 
-_NO_ROOMS: typing.Mapping[str, Room] = types.MappingProxyType({})
+_NO_LIMIT = _NoLimit()
 
 
 class Waiting(typing.Protocol):
     """The part of the journal that knows who waits for a driver."""
 
-    def wake_driver(self, driver: str, limit: int = 500) -> int:
-        """Make a batch of those that wait for ``driver`` READY; return how many."""
+    def wake_drivers(self, drivers: typing.Sequence[str], limit: int = 500) -> int:
+        """Make a batch of those that wait for one of ``drivers`` READY; return how many it found.
+
+        Those among them that another conductor was faster with are READY, too. Fewer than ``limit``
+        means that these were all.
+        """
+
+    def drivers_waited_for(self) -> list[str]:
+        """Return the drivers that something waits for; a cheap look-up for each."""
 
 
 class Breaker:
     """Of one driver in one conductor.
 
     :param woken: called after each batch of workflows that became READY.
-    :param room: returns how many more calls of the driver may be made now; None: as many as come.
+    :param room: for calls of the driver.
     """
 
     def __init__(
@@ -70,7 +93,7 @@ class Breaker:
         journal: Waiting,
         config: settings.ConductorSettings,
         woken: typing.Callable[[], None],
-        room: Room = _no_limit,
+        room: Room = _NO_LIMIT,
     ) -> None:
         self._driver, self._journal, self._config, self._woken = driver, journal, config, woken
         self._room = room
@@ -90,6 +113,11 @@ class Breaker:
     def error(self) -> errors.BackendUnreachable | None:
         """Return why the driver must not be called now, if so."""
         return self._error
+
+    @property
+    def has_turns(self) -> bool:
+        """Return whether the driver may be called now: reached, and with room for a call."""
+        return self._error is None and self._room.room() != 0
 
     def open(self, error: errors.BackendUnreachable) -> None:
         """Stop calling the driver, and probe until it answers."""
@@ -152,12 +180,29 @@ class Breaker:
         with self._lock:
             self._asleep += 1
         if self._error is None:
-            self._wake()
+            self._wake([self])
 
-    def call_ended(self) -> None:
-        """Wake as many as there is room for now, if any wait for the driver."""
-        if self._error is None and self._asleep > self._served:
-            self._wake()
+    def call_ended(self, sharing: typing.Iterable["Breaker"] = ()) -> None:
+        """Wake as many as there is room for now, if any wait for the driver.
+
+        :param sharing: other drivers' that share the room: the oldest has it, whichever it is for.
+        """
+        waited_for = [one for one in (self, *sharing) if one.somebody_may_wait]
+        if waited_for:
+            self._wake(waited_for)
+
+    @property
+    def somebody_may_wait(self) -> bool:
+        """Return whether there may be anybody to wake for whom this conductor found no room."""
+        return self._error is None and self._asleep > self._served
+
+    def take_turns(self, most: int, sharing: typing.Iterable["Breaker"] = ()) -> None:
+        """Wake up to ``most`` that wait, as far as there is room: others may have none for them."""
+        waited_for = [self, *sharing]
+        for one in waited_for:
+            with one._lock:
+                one._asleep += 1  # so that each call that ends goes on with it
+        self._wake(waited_for, most=min(most, _BATCH - 1))
 
     def stop(self) -> None:
         """Probe no more."""
@@ -187,25 +232,34 @@ class Breaker:
             return
         if was_open:
             LOG.info("Driver %s reaches its backend again", self._driver.name)
-        self._wake()
+        self._wake([self])
 
-    def _wake(self) -> None:
+    def _wake(self, waited_for: typing.Sequence["Breaker"], most: int = _BATCH) -> None:
         """Wake all in batches; a breaker that opens again keeps the rest asleep.
 
         Where there is room for a few only, wake those; each call that ends wakes the next.
+
+        :param waited_for: those whose workflows are woken; they share this one's room.
+        :param most: workflows to wake at most; a whole batch: as many as wait.
         """
         try:
-            while self._error is None and not self._stopping.is_set():
-                room, asleep = self._room(), self._asleep
-                if room == 0:
+            while all(one.error is None for one in waited_for) and not self._stopping.is_set():
+                asleep = {one: one._asleep for one in waited_for}
+                limit = self._room.reserve(most)
+                if limit == 0:
                     return
-                limit = _BATCH if room is None else min(_BATCH, room)
-                count = self._journal.wake_driver(self._driver.name, limit=limit)
-                if count:
+                names = [one._driver.name for one in waited_for]
+                found = self._journal.wake_drivers(names, limit=limit)
+                if found:
                     self._woken()
-                if count < limit:
-                    self._served = max(self._served, asleep)
-                if count < limit or room is not None:
+                if found < limit:
+                    self._room.give_back(limit - found)
+                    for one, seen in asleep.items():
+                        one._served = max(one._served, seen)
+                    # Who fell asleep since found no room, if that was what was given back.
+                    if all(one._asleep == seen for one, seen in asleep.items()):
+                        return
+                elif limit < _BATCH:
                     return
         except guard.DATABASE_AWAY as error:
             LOG.warning(
@@ -216,7 +270,10 @@ class Breaker:
 
 
 class Breakers:
-    """One breaker for each driver of a conductor."""
+    """One breaker for each driver of a conductor.
+
+    :param rooms: of drivers that have a limit; those that share it have the same one.
+    """
 
     def __init__(
         self,
@@ -224,11 +281,11 @@ class Breakers:
         journal: Waiting,
         config: settings.ConductorSettings,
         woken: typing.Callable[[], None],
-        rooms: typing.Mapping[str, Room] = _NO_ROOMS,
+        rooms: typing.Mapping[str, Room] | None = None,
     ) -> None:
-        self._rooms = rooms
+        self._journal, self._rooms = journal, rooms or {}
         self._breakers = {
-            one.name: Breaker(one, journal, config, woken, rooms.get(one.name, _no_limit))
+            one.name: Breaker(one, journal, config, woken, self._rooms.get(one.name, _NO_LIMIT))
             for one in drivers
         }
 
@@ -238,9 +295,24 @@ class Breakers:
     def call_ended(self, driver: str) -> None:
         """Wake as many as there is room for now: of this driver, and of those it shares it with."""
         room = self._rooms.get(driver)
-        for name, one in self._breakers.items():
-            if name == driver or (room is not None and self._rooms.get(name) == room):
-                one.call_ended()
+        sharing = [name for name, other in self._rooms.items() if other is room and name != driver]
+        self._breakers[driver].call_ended([self._breakers[name] for name in sharing])
+
+    def take_turns(self, idle: int) -> None:
+        """Wake what another conductor has no room for and ``idle`` workers of this one have.
+
+        One cheap statement, and none where no driver has a limit, or where all are busy here.
+
+        :raises sqlalchemy.exc.SQLAlchemyError: if the database is away.
+        """
+        may = {name for name in self._rooms if self._breakers[name].has_turns}
+        if idle and may:
+            waited_for = sorted(may.intersection(self._journal.drivers_waited_for()))
+            for room in {self._rooms[name] for name in waited_for}:
+                first, *others = (
+                    self._breakers[name] for name in waited_for if self._rooms[name] is room
+                )
+                first.take_turns(idle, others)
 
     def look(self, waited_for: typing.Iterable[str]) -> None:
         """Probe those drivers of ours that workflows wait for."""

@@ -6,10 +6,19 @@
 import functools
 import typing
 
-from networking_workflow.conductor import breaker, fanout, guard, lease, outcomes, settling, shared
+from networking_workflow.conductor import (
+    breaker,
+    calls,
+    fanout,
+    guard,
+    lease,
+    outcomes,
+    settling,
+    shared,
+)
 from networking_workflow.drivers import protocol
 from networking_workflow.journal import failpoints, references
-from networking_workflow.model import errors, running, states, tasks, workflows
+from networking_workflow.model import errors, failures, running, states, tasks, workflows
 from networking_workflow.plan import flows
 
 T = typing.TypeVar("T")
@@ -43,10 +52,11 @@ class DriverCaller:
         self._claim, self._lease, self._tools = claim, held, tools
         self._settlement, self._followed = settlement, followed
         self._called = False
+        self._ended: list[str] = []  #: drivers whose calls are over; who waits for them sleeps yet
+        self._before_late: failures.Shown | None = None  #: once this call is said to be late
         self.running = first
         self.children: list[str] = []  #: workflows that were opened for what the change reaches
         self.in_call: str | None = None  #: the driver that is being called now
-        self.replaced = False  #: another worker has taken the place of the one that has this run
 
     def check(self) -> None:
         """Return if a driver may be called now (``plan.flows.Caller``).
@@ -65,36 +75,48 @@ class DriverCaller:
 
         :raises LeaseLost: if the lease has ended by this process's own clock.
         """
-        self.running, self._called = started, True
+        self.wake()  # what came of the call before this one is written by now
+        self.running, self._called, self._before_late = started, True, None
         fuse = self._tools.breakers[started.driver]
+        call: calls.Call | None = None
         applied: typing.Mapping[str, typing.Any] | None = None
         error: errors.DriverError | None = fuse.error
         if error is None:
-            applied, error = self._call_if_room(started, fuse)
+            late = functools.partial(self._say_late, started)
+            call, error = self._tools.calls[started.driver].begin(self._what(started), late)
+        if call is not None:
+            applied, error = self._make(call, started, fuse)
         state = outcomes.state_after(error, left=self._settlement.left(started.driver))
         if state is states.TaskState.FAILED:
             self._give_up(started)
-        return flows.Outcome(task=started, state=state, error=error, applied=applied)
-
-    def _call_if_room(
-        self, started: tasks.StartedTask, fuse: breaker.Breaker
-    ) -> tuple[typing.Mapping[str, typing.Any] | None, errors.DriverError | None]:
-        of_driver = self._tools.calls[started.driver]
-        call, error = of_driver.begin(
-            self._what(started), functools.partial(self._say_late, started)
+        return flows.Outcome(
+            task=started,
+            state=state,
+            error=error,
+            applied=applied,
+            called=call is not None,
+            before_late=self._before_late,
         )
-        if call is None:
-            return None, error
+
+    def wake(self) -> None:
+        """Let those go on who wait for calls of this run to end.
+
+        Not before it is written how they ended: a driver's outcome waits for nobody else's.
+        """
+        while self._ended:
+            self._tools.breakers.call_ended(self._ended.pop())
+
+    def _make(
+        self, call: calls.Call, started: tasks.StartedTask, fuse: breaker.Breaker
+    ) -> tuple[typing.Mapping[str, typing.Any] | None, errors.DriverError | None]:
         try:
             self._lease.require(self._claim.id)  # the journal may have kept us waiting
             failpoints.failpoint("conductor.before_call")
             applied, error = self._call_driver(started)
             failpoints.failpoint("conductor.after_call")
         finally:
-            of_driver.end(call)
-            self._tools.breakers.call_ended(started.driver)
-        if call.is_late:
-            self._write(lambda: self._tools.journal.remark(self._claim, started.id, None))
+            self._tools.calls[started.driver].end(call)
+            self._ended.append(started.driver)
         if isinstance(error, errors.BackendUnreachable):
             if fuse.is_outage(self._claim.id):
                 fuse.open(error)
@@ -102,16 +124,15 @@ class DriverCaller:
                 error = errors.TransientFailure(error.detail)
         elif error is None:
             fuse.worked(self._claim.id)
-        return applied, self._doubted(error)
+        return applied, self._doubted(started, error)
 
     def _say_late(self, started: tasks.StartedTask) -> None:
-        """Let the journal say that a call is late, and others work instead of this thread.
+        """Let the journal say that a call is late, in the thread that says so of all.
 
         :raises LeaseLost: if another conductor owns the workflow by now.
         """
-        if not self.replaced:
-            self.replaced = True
-            self._tools.replace_worker()
+        if self._before_late is None:
+            self._before_late = self._tools.journal.shown(self._claim)
         timeout_s = self._tools.calls[started.driver].timeout_s
         said = errors.BackendUnreachable(
             f"Driver {started.driver} has not returned within its time-out of {timeout_s:g} s. Its "
@@ -125,14 +146,16 @@ class DriverCaller:
             f"Driver {started.driver}, {claim.operation} {claim.resource_type} {claim.resource_id}"
         )
 
-    def _doubted(self, error: errors.DriverError | None) -> errors.DriverError | None:
-        """Let a difference that a late call may have made be looked at once more.
+    def _doubted(
+        self, started: tasks.StartedTask, error: errors.DriverError | None
+    ) -> errors.DriverError | None:
+        """Let a difference that an earlier call may have made be looked at once more.
 
-        What was claimed before may have had a call that its conductor never saw the end of: killed,
-        paused, timed out. It was seen to land after the next owner's write.
+        A call of an earlier run may be one that its conductor never saw the end of: killed, paused,
+        timed out. It was seen to land after the next owner's write. Waiting for a turn is no call.
         """
-        claimed_before = self._claim.fence > 1
-        if isinstance(error, errors.BackendDiffers) and claimed_before and not self._claim.attempts:
+        perhaps_late = started.called_before and not self._claim.attempts
+        if isinstance(error, errors.BackendDiffers) and perhaps_late:
             return errors.BackendDisturbed(error.detail)
         return error
 

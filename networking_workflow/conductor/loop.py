@@ -60,13 +60,19 @@ class Conductor:
         self._signal = work.WorkSignal(config.workers)
         self._keeper = lease.LeaseKeeper(journal, config, os.getpid())
         self._desk = workers.Desk()
-        self._clock = calls.Clock()
         backends = {driver.name: flows.stands_for(driver) for driver in drivers}
+        self._clocks = calls.Clocks.make()
         of_backends = {name: self._calls_of(name) for name in backends.values()}
         of_drivers = {name: of_backends[backend] for name, backend in backends.items()}
-        rooms = {name: one.room for name, one in of_drivers.items()}
+        self._may_be_late = [one for one in of_backends.values() if one.timeout_s is not None]
+        rooms = {name: one for name, one in of_drivers.items() if one.is_limited}
         self._breakers = breaker.Breakers(drivers, journal, config, self._signal.offer_some, rooms)
-        self._crew = workers.Crew(config.workers, self._worker)
+        self._crew = workers.Crew(
+            config.workers,
+            self._worker,
+            most=config.workers * (1 + len(self._may_be_late)),
+            late=lambda: sum(one.late for one in self._may_be_late),
+        )
         self._tools = shared.Tools(
             journal=journal,
             reads=journal_engine.polling(journal.engine),
@@ -74,7 +80,6 @@ class Conductor:
             graph=graph or graphs.single(driver.name for driver in drivers),
             breakers=self._breakers,
             calls=of_drivers,
-            replace_worker=self._crew.add,
             settings=config,
             key_function=key_function,
             hint=self.hint,
@@ -132,6 +137,7 @@ class Conductor:
                 self._listener,
                 poll_s=config.poll_s,
                 work_seen=self._signal.offer_some,
+                take_turns=lambda: self._breakers.take_turns(self._signal.idle),
                 stopping=self._stopping,
             ),
             chores.Chores(
@@ -144,9 +150,10 @@ class Conductor:
                 stopping=self._stopping,
             ),
         ]
-        self._crew.start()
-        if any(limits.timeout_s for limits in config.drivers.values()):
-            self._clock.start()
+        self._crew.fill()
+        if self._may_be_late:
+            for clock in self._clocks:
+                clock.start()
         for thread in self._threads:
             thread.start()
 
@@ -176,7 +183,8 @@ class Conductor:
         self._handing_back.set()
         failpoints.failpoint("conductor.handing_back")
         drained = drained or self._join(at_work, self._settings.hand_back_s)
-        self._clock.stop()
+        for clock in self._clocks:
+            clock.stop()
         self._breakers.stop()
         self._keeper.stop(_END_S)
         self._join(self._threads, _END_S)
@@ -203,7 +211,11 @@ class Conductor:
         """Return the calls of a driver, of which late ones may not take more threads than all."""
         config = self._settings
         return calls.DriverCalls(
-            driver, config.limits_of(driver), self._clock, most_beside_late=config.workers
+            driver,
+            config.limits_of(driver),
+            self._clocks,
+            most_beside_late=config.workers,
+            replace=lambda: self._crew.fill(),
         )
 
     def _worker(self, number: int) -> workers.Worker:
@@ -213,6 +225,7 @@ class Conductor:
             signal=self._signal,
             desk=self._desk,
             tools=self._tools,
+            dismissed=self._crew.dismiss,
             stopping=self._stopping,
         )
 

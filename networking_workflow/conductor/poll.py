@@ -24,7 +24,10 @@ class Backlog(typing.Protocol):
 
 
 class Poller(threading.Thread):
-    """One per conductor, however many workers: it is what an idle conductor costs."""
+    """One per conductor, however many workers: it is what an idle conductor costs.
+
+    :param take_turns: wakes what other conductors have no room for, where there is some here.
+    """
 
     def __init__(
         self,
@@ -33,11 +36,12 @@ class Poller(threading.Thread):
         *,
         poll_s: float,
         work_seen: typing.Callable[[], None],
+        take_turns: typing.Callable[[], None],
         stopping: threading.Event,
     ) -> None:
         super().__init__(name="workflow-poll", daemon=True)
         self._backlog, self._listener, self._poll_s = backlog, listener, poll_s
-        self._work_seen, self._stopping = work_seen, stopping
+        self._work_seen, self._take_turns, self._stopping = work_seen, take_turns, stopping
         self.looked = threading.Event()  #: the first look is over
 
     def run(self) -> None:
@@ -56,5 +60,6 @@ class Poller(threading.Thread):
             if self._backlog.has_work():
                 self._backlog.requeue_due()
                 self._work_seen()
+            self._take_turns()
         except guard.DATABASE_AWAY as error:
             LOG.warning("Cannot look for work, the database is away: %s", error)

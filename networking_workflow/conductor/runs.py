@@ -51,11 +51,6 @@ class Run:
         """Return the driver that is being called now."""
         return self._caller.in_call if self._caller else None
 
-    @property
-    def replaced(self) -> bool:
-        """Return whether another worker has taken the place of the one that has this run."""
-        return self._caller is not None and self._caller.replaced
-
     def conduct(self) -> None:
         """Do all of it.
 
@@ -152,6 +147,8 @@ class Run:
             settlement.interrupted(log, cancelled=interruption.cancelled)
         else:
             settlement.settle(log)
+        finally:
+            self._caller.wake()
         if self._caller.children:
             self._tools.hint(self._caller.children)
 

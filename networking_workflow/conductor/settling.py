@@ -18,6 +18,11 @@ LOG = logging.getLogger(__name__)
 
 T = typing.TypeVar("T")
 
+#: Seconds after which a workflow that waits for a driver is claimed again though nobody woke it:
+#: no conductor may have that driver any more. Far more than any of those that wake it needs, since
+#: each of many thousands would be claimed and settled again each time.
+_UNWOKEN_S = 900.0
+
 
 class Settlement:
     """Of one run of one claimed workflow."""
@@ -81,7 +86,7 @@ class Settlement:
             lambda: self._tools.journal.retry_later(
                 self._claim,
                 error.failure,
-                delay_s=self._policy_of(driver).max_delay_s,  # in case nobody wakes it
+                delay_s=_UNWOKEN_S,
                 spend_attempt=False,
                 waits_for=breaker.waits_for(driver),
                 results=results,

@@ -34,7 +34,6 @@ class Tools:
     graph: graphs.DriverGraph
     breakers: breaker.Breakers
     calls: typing.Mapping[str, calls.DriverCalls]  #: by driver; those of one backend share theirs
-    replace_worker: typing.Callable[[], None]  #: the calling one's thread is not to be relied on
     settings: settings.ConductorSettings
     key_function: fanout.KeyFunction
     hint: typing.Callable[[typing.Sequence[str]], None]  #: these workflows may be claimed

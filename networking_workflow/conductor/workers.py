@@ -72,7 +72,10 @@ class Desk:
 
 
 class Worker(threading.Thread):
-    """Claims while there is work, then waits for a permit to look again."""
+    """Claims while there is work, then waits for a permit to look again.
+
+    :param dismissed: asked after each workflow; True: there are workers enough, and this one ends.
+    """
 
     def __init__(
         self,
@@ -82,11 +85,12 @@ class Worker(threading.Thread):
         signal: work.WorkSignal,
         desk: Desk,
         tools: shared.Tools,
+        dismissed: typing.Callable[["Worker"], bool],
         stopping: threading.Event,
     ) -> None:
         super().__init__(name=f"workflow-worker-{number}", daemon=True)
         self._keeper, self._signal, self._desk = keeper, signal, desk
-        self._tools, self._stopping = tools, stopping
+        self._tools, self._dismissed, self._stopping = tools, dismissed, stopping
 
     def run(self) -> None:
         """Work until the conductor stops."""
@@ -107,7 +111,7 @@ class Worker(threading.Thread):
             passes_on = True
             if isinstance(found, runs.Run):
                 self._conduct(found)
-                if found.replaced:
+                if self._dismissed(self):
                     self._signal.offer_some()  # it would have looked again itself
                     return
 
@@ -145,36 +149,55 @@ class Worker(threading.Thread):
 
 
 class Crew:
-    """The workers of one conductor: always as many as are to work, and one for each late call."""
+    """The workers of one conductor: as many as are to work, beside those whose call is late.
 
-    def __init__(self, count: int, make: typing.Callable[[int], Worker]) -> None:
-        self._count, self._make = count, make
+    How many that are is looked at anew each time: a worker that is back from a late call works, and
+    the first that ends a workflow then leaves.
+
+    :param most: threads at a time, however many calls are late.
+    :param late: returns how many are late now.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        make: typing.Callable[[int], Worker],
+        *,
+        most: int,
+        late: typing.Callable[[], int],
+    ) -> None:
+        self._count, self._make, self._most, self._late = count, make, most, late
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._made = 0
         self._closed = False
 
-    def start(self) -> None:
-        """Start as many as are to work."""
-        for _ in range(self._count):
-            self.add()
+    def fill(self) -> None:
+        """Start as many as are missing; none once the conductor stops.
 
-    def add(self) -> None:
-        """Start another one: one that is there has a call that does not return, and ends with it.
-
-        Does nothing once the conductor stops.
+        :raises RuntimeError: if the process can start no more threads.
         """
         with self._lock:
-            if self._closed:
-                return
             self._workers = [one for one in self._workers if one.is_alive()]
-            worker = self._make(self._made)
-            self._made += 1
-            self._workers.append(worker)
-            worker.start()
+            while not self._closed and len(self._workers) < self._wanted():
+                worker = self._make(self._made)
+                self._made += 1
+                worker.start()
+                self._workers.append(worker)
+
+    def dismiss(self, worker: Worker) -> bool:
+        """Return whether a worker that has nothing in hand is one too many, and has to end."""
+        with self._lock:
+            if len(self._workers) <= self._wanted():
+                return False
+            self._workers.remove(worker)
+            return True
 
     def close(self) -> list[Worker]:
         """Start no more; return all that may still be at work."""
         with self._lock:
             self._closed = True
             return list(self._workers)
+
+    def _wanted(self) -> int:
+        return min(self._most, self._count + self._late())

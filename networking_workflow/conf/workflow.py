@@ -91,8 +91,10 @@ OPTIONS: tuple[cfg.Opt, ...] = (
         min=0.5,
         max=60.0,
         help="Seconds between two looks of an idle conductor for work that no wake-up hint "
-        "announced: one cheap statement each, varied at random between half and all of it. The "
-        "longest delay when hints are lost, not the usual one.",
+        "announced, varied at random between three quarters and all of it: one cheap statement "
+        "each, and another one where a driver has concurrency or timeout_s of its own, for what "
+        "other conductors have no room for. The longest delay when hints are lost, not the usual "
+        "one.",
     ),
     cfg.IntOpt(
         "attempts",

@@ -18,7 +18,7 @@ from networking_workflow.model.states import SyncState, WorkflowState
 _W = tables.workflows.c
 _S = tables.resource_sync.c
 
-#: How ``waits_for`` names a driver that cannot be reached.
+#: How ``waits_for`` names a driver that cannot be called now.
 DRIVER_PREFIX = "driver:"
 
 #: Served by the index on (state, not_before).
@@ -31,9 +31,12 @@ _DUE = (
 
 #: Served by the index on waits_for, which only HELD and RETRYING ones have; what that finds is
 #: sorted.
-_WAITING_FOR_DRIVER = (
+_WAITING_FOR_DRIVERS = (
     sa.select(_W.id)
-    .where(_W.waits_for == sa.bindparam("waits_for"), _W.state == WorkflowState.RETRYING)
+    .where(
+        _W.waits_for.in_(sa.bindparam("waits_for", expanding=True)),
+        _W.state == WorkflowState.RETRYING,
+    )
     .order_by(_W.priority, _W.created_at, _W.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
 )
@@ -94,15 +97,19 @@ def requeue_due(connection: sa.Connection, limit: int) -> int:
     return _requeue(connection, sorted(connection.execute(_DUE, {"limit": limit}).scalars()))
 
 
-def wake_driver(connection: sa.Connection, driver: str, limit: int) -> int:
-    """RETRYING to READY where the workflow waits for a driver that may be called again.
+def wake_drivers(
+    connection: sa.Connection, drivers: collections.abc.Iterable[str], limit: int
+) -> int:
+    """RETRYING to READY where the workflow waits for drivers that may be called again.
 
-    The oldest of the most urgent first: a driver may take a few at a time only.
+    The oldest of the most urgent first: a driver may take a few at a time only. Returns how many
+    were found: of those that another conductor wakes meanwhile none is changed here, and there may
+    be more behind them.
     """
-    parameters = {"waits_for": DRIVER_PREFIX + driver, "limit": limit}
-    return _requeue(
-        connection, sorted(connection.execute(_WAITING_FOR_DRIVER, parameters).scalars())
-    )
+    parameters = {"waits_for": [DRIVER_PREFIX + name for name in drivers], "limit": limit}
+    ids = sorted(connection.execute(_WAITING_FOR_DRIVERS, parameters).scalars())
+    _requeue(connection, ids)
+    return len(ids)
 
 
 def _requeue(connection: sa.Connection, ids: list[str]) -> int:

@@ -136,10 +136,12 @@ class Journal:
         """Write how one task ended, what its driver returned (by driver), and which runs next."""
         retries.run(self.engine, lambda c: steps.step(c, claim, finished, next_task_id, applied))
 
-    def remark(
-        self, claim: workflows.Claim, task_id: str, failure: failures.Failure | None
-    ) -> None:
-        """Say what is wrong, or no more, while a task's driver is being called."""
+    def shown(self, claim: workflows.Claim) -> failures.Shown:
+        """Return what workflow and resource say is wrong; no fence, a plain read."""
+        return self._look(lambda c: remarks.shown(c, claim))
+
+    def remark(self, claim: workflows.Claim, task_id: str, failure: failures.Failure) -> None:
+        """Say what is wrong while a task's driver is being called; :meth:`step` takes it back."""
         retries.run(self.engine, lambda c: remarks.remark(c, claim, task_id, failure))
 
     def cancel_requested(self, claim: workflows.Claim) -> bool:
@@ -251,9 +253,12 @@ class Journal:
         """RETRYING to READY where the delay is over."""
         return retries.run(self.engine, lambda c: chores.requeue_due(c, limit))
 
-    def wake_driver(self, driver: str, limit: int = 500) -> int:
-        """RETRYING to READY where the workflow waits for this driver, which is back."""
-        return retries.run(self.engine, lambda c: chores.wake_driver(c, driver, limit))
+    def wake_drivers(self, drivers: collections.abc.Sequence[str], limit: int = 500) -> int:
+        """RETRYING to READY where the workflow waits for one of these drivers; how many it found.
+
+        Those that another conductor was faster with are among them. Fewer than ``limit``: all.
+        """
+        return retries.run(self.engine, lambda c: chores.wake_drivers(c, drivers, limit))
 
     def drivers_waited_for(self) -> list[str]:
         """Return the drivers that something waits for."""

@@ -201,6 +201,7 @@ def hold(
     if not sync.hold_for(connection, missing):
         _go_on(connection, claim, WorkflowState.READY, failure=failure, spent=1)
         steps.end(connection, claim, results)
+        sync.settle(connection, sync.of(claim), claim.gen, SyncState.PENDING, failure.code)
         return Ended()
     _end(connection, claim, WorkflowState.HELD, failure=failure, waits_for=missing.waits_for)
     steps.end(connection, claim, results)

@@ -12,7 +12,7 @@ import uuid
 
 import sqlalchemy as sa
 
-from networking_workflow.journal import clock, fence, tables, upserts
+from networking_workflow.journal import clock, fence, remarks, tables, upserts
 from networking_workflow.model import tasks, workflows
 from networking_workflow.model.states import Operation, TaskState
 
@@ -57,6 +57,7 @@ _END = (
     .where(_T.id == sa.bindparam("task"), _T.workflow_id == sa.bindparam("workflow"))
     .values(
         task_state=sa.bindparam("new_state"),
+        attempts=_T.attempts - sa.bindparam("uncalled", type_=sa.Integer),
         failure_code=sa.bindparam("new_code"),
         failure_detail=sa.bindparam("new_detail"),
         finished_at=clock.now(),
@@ -207,7 +208,10 @@ def step(
 
     :raises LeaseLost: if the claim is another's by now.
     """
-    fence.execute(connection, _STILL_OURS, claim)
+    if finished is not None and finished.before_late is not None:
+        remarks.take_back(connection, claim, finished.before_late)
+    else:
+        fence.execute(connection, _STILL_OURS, claim)
     end(connection, claim, [finished] if finished else [])
     keep_applied(connection, claim, applied or {})
     if next_task_id is not None:
@@ -230,6 +234,7 @@ def end(
             "task": result.id,
             "workflow": claim.id,
             "new_state": result.state,
+            "uncalled": int(not result.called),
             "new_code": result.failure.code if result.failure else None,
             "new_detail": result.failure.detail if result.failure else None,
         }

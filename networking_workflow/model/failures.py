@@ -56,3 +56,11 @@ class Failure:
     def message(self) -> str:
         """Return the text that a tenant may see."""
         return TENANT_TEXT[self.code]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What a workflow that runs and its resource say is wrong."""
+
+    failure: Failure | None = None  #: of the workflow's last attempt that failed
+    sync_error: FailureCode | None = None

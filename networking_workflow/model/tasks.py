@@ -26,10 +26,15 @@ class StartedTask:
     name: str
     driver: str
     state: states.TaskState  #: SUCCESS: an earlier attempt finished it and nothing came since
-    attempts: int
+    attempts: int  #: calls of its driver; the one to come included if it is RUNNING
     has_failed: bool = False  #: it is FAILED, and another task's failure has it called once more
     applied: typing.Mapping[str, typing.Any] | None = None
     """What the driver returned when it last applied the resource; None: never, or nothing."""
+
+    @property
+    def called_before(self) -> bool:
+        """Return whether its driver may have been called in an earlier run of the workflow."""
+        return self.attempts > int(self.state is states.TaskState.RUNNING)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,3 +44,7 @@ class TaskResult:
     id: str
     state: states.TaskState
     failure: failures.Failure | None = None
+    called: bool = True  #: False: its driver could not be called, so it counts as no attempt
+    before_late: failures.Shown | None = None
+    """What was shown before its call was said to be late, and is shown again while others are
+    called; None: that was not said."""

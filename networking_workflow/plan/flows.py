@@ -14,7 +14,7 @@ from taskflow import task
 from taskflow.patterns import linear_flow
 
 from networking_workflow.drivers import protocol
-from networking_workflow.model import errors, keys, states, tasks, workflows
+from networking_workflow.model import errors, failures, keys, states, tasks, workflows
 from networking_workflow.model import graph as graphs
 
 
@@ -87,12 +87,19 @@ class Outcome:
     state: states.TaskState
     error: errors.DriverError | None = None  #: None: the task is SUCCESS
     applied: typing.Mapping[str, typing.Any] | None = None  #: what ``Driver.apply`` returned
+    called: bool = True  #: as for :class:`tasks.TaskResult`
+    before_late: failures.Shown | None = None  #: as for :class:`tasks.TaskResult`
 
     @property
     def result(self) -> tasks.TaskResult:
         """Return what the journal records."""
-        failure = self.error.failure if self.error else None
-        return tasks.TaskResult(id=self.task.id, state=self.state, failure=failure)
+        return tasks.TaskResult(
+            id=self.task.id,
+            state=self.state,
+            failure=self.error.failure if self.error else None,
+            called=self.called,
+            before_late=self.before_late,
+        )
 
     @property
     def bodies(self) -> dict[str, typing.Mapping[str, typing.Any]]:

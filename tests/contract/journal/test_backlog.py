@@ -151,7 +151,7 @@ def everything_a_conductor_does(world: World) -> None:
         journal.release_held,
         journal.fail_mutual_holds,
         journal.drivers_waited_for,
-        lambda: journal.wake_driver("ovn"),
+        lambda: journal.wake_drivers(["ovn", "binding-ovn"]),
         lambda: journal.take_over_lost(by="c1"),
         lambda: journal.hand_back_unknown("nobody", ()),
     ):

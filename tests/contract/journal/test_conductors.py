@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from networking_workflow.journal import fence, tables
 from networking_workflow.journal import journal as journals
-from networking_workflow.model import errors, tasks, workflows
+from networking_workflow.model import errors, failures, tasks, workflows
 from networking_workflow.model.states import Operation, TaskState
 from tests.contract.journal.world import FAILURE, MISSING, World, change
 
@@ -129,6 +129,11 @@ FENCED: dict[str, collections.abc.Callable[[journals.Journal, workflows.Claim], 
         tasks.TaskResult(id="task", state=TaskState.SUCCESS),
         next_task_id="task",
         applied={"ovn": {}},
+    ),
+    "step after a late call": lambda journal, claim: journal.step(
+        claim,
+        tasks.TaskResult(id="task", state=TaskState.SUCCESS, before_late=failures.Shown()),
+        next_task_id="task",
     ),
     "remark": lambda journal, claim: journal.remark(claim, "task", FAILURE),
     "open_children": lambda journal, claim: journal.open_children(claim, [change("port/c")]),

@@ -8,10 +8,11 @@ import json
 import sqlalchemy as sa
 
 from networking_workflow.journal import tables
-from networking_workflow.model import tasks, workflows
+from networking_workflow.model import failures, tasks, workflows
 from networking_workflow.model.states import Operation, TaskState
 from tests.contract.journal.world import FAILURE, World, change
 
+BUSY = failures.Failure(code=failures.FailureCode.BACKEND_BUSY, detail="not now")
 PLANNED = [
     tasks.PlannedTask(name="ovn", driver="ovn", position=0),
     tasks.PlannedTask(name="fabric", driver="fabric", position=1),
@@ -92,11 +93,15 @@ def failures_seen(world: World, claim: workflows.Claim, task_id: str) -> list[ob
     ]
 
 
-def test_what_is_wrong_while_a_task_runs_is_said_and_taken_back(world: World) -> None:
+def test_what_is_wrong_while_a_task_runs_is_said_until_it_is_written_how_it_ended(
+    world: World,
+) -> None:
     world.record(change("port/p"))
     claim = world.claim()
     assert claim is not None
     ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    before = world.journal.shown(claim)
+    assert before == failures.Shown()
     world.journal.remark(claim, ovn.id, FAILURE)
     assert failures_seen(world, claim, ovn.id) == [
         ("RUNNING", FAILURE.code, FAILURE.detail),
@@ -104,9 +109,56 @@ def test_what_is_wrong_while_a_task_runs_is_said_and_taken_back(world: World) ->
         ("PENDING", FAILURE.code),
     ]
     assert failures_seen(world, claim, fabric.id)[1] == ("PENDING", None, None)
-    world.journal.remark(claim, ovn.id, None)
-    nothing = [("RUNNING", None, None), ("RUNNING", None, None), ("PENDING", None)]
+    done = tasks.TaskResult(id=ovn.id, state=TaskState.SUCCESS, before_late=before)
+    world.journal.step(claim, done, next_task_id=fabric.id)
+    nothing = [("RUNNING", None, None), ("SUCCESS", None, None), ("PENDING", None)]
     assert failures_seen(world, claim, ovn.id) == nothing
+
+
+def test_what_was_wrong_before_is_shown_again_when_a_late_call_is_back(world: World) -> None:
+    (port,) = world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    failed = tasks.TaskResult(id=ovn.id, state=TaskState.RETRYING, failure=BUSY)
+    world.journal.retry_later(claim, BUSY, delay_s=0.0, spend_attempt=True, results=[failed])
+    world.sync()
+    world.journal.requeue_due()
+    claim = world.claim()
+    assert claim is not None
+    assert claim.id == port
+    ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    world.sync()
+    before = world.journal.shown(claim)
+    assert before == failures.Shown(failure=BUSY, sync_error=BUSY.code)
+    world.journal.remark(claim, ovn.id, FAILURE)
+    done = tasks.TaskResult(id=ovn.id, state=TaskState.SUCCESS, before_late=before)
+    world.journal.step(claim, done, next_task_id=fabric.id)
+    assert failures_seen(world, claim, ovn.id) == [
+        ("RUNNING", BUSY.code, BUSY.detail),
+        ("SUCCESS", None, None),
+        ("PENDING", BUSY.code),
+    ]
+
+
+def test_a_driver_that_could_not_be_called_was_not_tried(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    assert (ovn.called_before, fabric.called_before) == (False, False)
+    refused = tasks.TaskResult(id=ovn.id, state=TaskState.RETRYING, failure=BUSY, called=False)
+    world.journal.step(claim, refused, next_task_id=fabric.id)
+    busy = tasks.TaskResult(id=fabric.id, state=TaskState.RETRYING, failure=BUSY)
+    world.journal.retry_later(claim, BUSY, delay_s=0.0, spend_attempt=False, results=[busy])
+    assert states(world) == [("ovn", "RETRYING", 0), ("fabric", "RETRYING", 1)]
+    world.sync()
+    world.journal.requeue_due()
+    claim = world.claim()
+    assert claim is not None
+    ovn, fabric = world.journal.start_tasks(claim, PLANNED)
+    assert (ovn.called_before, fabric.called_before) == (False, True)
+    assert states(world) == [("ovn", "RUNNING", 1), ("fabric", "RETRYING", 1)]
 
 
 def test_what_is_said_of_an_older_change_leaves_a_newer_one_alone(world: World) -> None:

@@ -35,9 +35,11 @@ class Cloud:
         self.url = url
         self.engine = journal_engine.make_engine(url)
         self.journal = journal.Journal(self.engine)
+        self._polling = journal_engine.polling(self.engine)
 
     def close(self) -> None:
         """Let the database go."""
+        self._polling.dispose()
         self.engine.dispose()
 
     # -- as an API call --------------------------------------------------------------------------
@@ -238,4 +240,4 @@ class Cloud:
         )
 
     def _reads(self) -> sa.Connection:
-        return journal_engine.polling(self.engine).connect()
+        return self._polling.connect()

@@ -32,9 +32,12 @@ StartConductor = collections.abc.Callable[..., loop.Conductor]
 
 
 @pytest.fixture
-def cloud(database_pool: pool.Pool) -> collections.abc.Iterator[Cloud]:
-    """A cloud without anything in it."""
-    cloud = Cloud(database_pool.empty("sqlite", "conductor", create_tables).url)
+def cloud(
+    request: pytest.FixtureRequest, database_pool: pool.Pool
+) -> collections.abc.Iterator[Cloud]:
+    """A cloud without anything in it; on SQLite, unless a test says on which databases."""
+    kind = getattr(request, "param", "sqlite")
+    cloud = Cloud(database_pool.empty(kind, "conductor", create_tables).url)
     yield cloud
     cloud.close()
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from networking_workflow.conductor.settings import DriverLimits
+from networking_workflow.journal import journal
 from networking_workflow.model import errors, retry
 from tests.functional.conductor.cloud import PATIENCE_S
 from tests.unit.conductor.drivers import MemoryDriver
@@ -17,7 +18,10 @@ from tests.waiting import wait_until
 #: Seconds; a call that is to be late hangs until the test lets it go.
 TIMEOUT_S = 0.3
 
-#: Nothing but a call that ends can wake what waits.
+#: Where statements of several threads meet; the journal's contract has them on every database.
+on_a_server_too = pytest.mark.parametrize("cloud", ["sqlite", "mariadb"], indirect=True)
+
+#: No chore and no probe wakes what waits.
 NO_CHORES = {"chores_s": 3600.0, "probe_s": 3600.0}
 
 
@@ -65,6 +69,18 @@ class OfPorts(MemoryDriver):
 
     def handles(self, resource_type, operation):
         return resource_type == "port"
+
+
+class SleepyJournal(journal.Journal):
+    """A journal in which waking others lasts until the test lets it end."""
+
+    def __init__(self, engine):
+        super().__init__(engine)
+        self.go = threading.Event()
+
+    def wake_drivers(self, drivers, limit=500):
+        assert self.go.wait(60)
+        return super().wake_drivers(drivers, limit)
 
 
 class Preparing(OfPorts):
@@ -118,6 +134,7 @@ def comes_to_be_late(cloud, workflow):
 # -- time ----------------------------------------------------------------------------------------
 
 
+@on_a_server_too
 def test_a_late_call_is_said_to_be_late_and_keeps_its_keys_until_it_is_back(
     cloud, start, gate, caplog
 ):
@@ -230,6 +247,33 @@ def test_late_calls_take_no_more_threads_than_twice_the_workers_and_give_them_ba
     wait_until(lambda: len(workers()) - before == 2, PATIENCE_S, "the spare threads to end")
 
 
+def test_a_thread_that_is_back_and_calls_the_next_driver_is_not_replaced_again(cloud, start, gate):
+    before, next_gate = len(workers()), Gate()
+    with cloud.engine.begin() as connection:
+        ids = [cloud.add_network(connection) for _ in range(3)]
+    gate.keep(*ids)
+    next_gate.keep()
+    drivers = MemoryDriver("hanging", gate), MemoryDriver("next", next_gate)
+    start(*drivers, workers=1, drivers={"hanging": DriverLimits(timeout_s=TIMEOUT_S)}, **NO_CHORES)
+    workflows = [note_create(cloud, ids[0])]
+    comes_to_be_late(cloud, workflows[0])
+    gate.let_go(ids[0])
+    next_gate.comes_to(1)
+    try:
+        workflows.append(note_create(cloud, ids[1]))
+        comes_to_be_late(cloud, workflows[1])
+        assert len(workers()) - before == 2
+        workflows.append(note_create(cloud, ids[2]))
+    finally:
+        next_gate.let_go()
+    cloud.comes_to(workflows[0], "SUCCESS")
+    cloud.comes_to(workflows[2], "RETRYING")  # by the thread that was back
+    gate.let_go()
+    for workflow in workflows:
+        cloud.comes_to(workflow, "SUCCESS")
+    wait_until(lambda: len(workers()) - before == 1, PATIENCE_S, "the spare thread to end")
+
+
 def test_the_thread_that_was_stuck_leaves_its_next_work_to_another(cloud, start, gate):
     gate.keep()
     create = cloud.network()
@@ -269,6 +313,48 @@ def test_when_a_late_call_is_back_nothing_is_wrong_while_the_next_driver_is_call
     cloud.comes_to(workflow, "SUCCESS")
 
 
+@on_a_server_too
+def test_what_was_wrong_before_a_late_call_is_shown_again_while_the_next_driver_is_called(
+    cloud, start, gate
+):
+    next_gate = Gate()
+
+    def refused_once(then):
+        errors_left = [errors.TransientFailure("busy")]
+
+        def hook(target):
+            if errors_left:
+                raise errors_left.pop()
+            then(target)
+
+        return hook
+
+    for one in (gate, next_gate):
+        one.keep()
+    policy = retry.RetryPolicy(first_delay_s=0.01)
+    start(
+        MemoryDriver("hanging", refused_once(gate)),
+        MemoryDriver("next", refused_once(next_gate)),
+        drivers={"hanging": DriverLimits(timeout_s=TIMEOUT_S, retry=policy)},
+    )
+    workflow = cloud.network()
+    comes_to_be_late(cloud, workflow)
+    gate.let_go()
+    next_gate.comes_to(1)
+    try:
+        row = cloud.row(workflow)
+        assert (row.state, row.failure_code, row.failure_detail) == (
+            "RUNNING",
+            "BACKEND_BUSY",
+            "busy",
+        )
+        assert cloud.sync(workflow) == ("PENDING", "BACKEND_BUSY")
+        assert [task.failure_code for task in cloud.tasks(workflow)] == [None, None]
+    finally:
+        next_gate.let_go()
+    cloud.comes_to(workflow, "SUCCESS")
+
+
 def test_cancelling_a_workflow_whose_call_is_late_is_settled_when_it_is_back(cloud, start, gate):
     hanging, after = MemoryDriver("hanging", gate), MemoryDriver("after")
     gate.keep()
@@ -285,6 +371,12 @@ def test_cancelling_a_workflow_whose_call_is_late_is_settled_when_it_is_back(clo
 
 
 def test_what_a_conductor_leaves_behind_with_a_late_call_is_taken_over(cloud, start, gate):
+    differences = [errors.BackendDiffers(("vlan",))]
+
+    def differ_once(target):
+        if differences:
+            raise differences.pop()
+
     gate.keep()
     limits = {"switch": DriverLimits(timeout_s=TIMEOUT_S)}
     first = start(
@@ -293,8 +385,9 @@ def test_what_a_conductor_leaves_behind_with_a_late_call_is_taken_over(cloud, st
     workflow = cloud.network()
     comes_to_be_late(cloud, workflow)
     assert first.stop() is False
-    start(MemoryDriver("switch"), drivers=limits)
+    start(MemoryDriver("switch", differ_once), drivers=limits)
     cloud.comes_to(workflow, "SUCCESS")
+    assert cloud.row(workflow).attempts == 2  # the late call may have made the difference
     settled, tasks = cloud.row(workflow), cloud.tasks(workflow)
     assert cloud.sync(workflow) == ("SYNCED", None)
     gate.let_go()
@@ -350,7 +443,8 @@ def test_who_waits_for_a_turn_occupies_no_worker_and_is_left_alone_until_a_call_
         cloud.comes_to(workflow, "RETRYING")
         assert cloud.row(workflow).waits_for == "driver:ports"
         assert cloud.sync(workflow) == ("PENDING", "BACKEND_BUSY")
-        assert [task.task_state for task in cloud.tasks(workflow)] == ["RETRYING", "SUCCESS"]
+        tasks = [(task.task_state, task.attempts) for task in cloud.tasks(workflow)]
+        assert tasks == [("RETRYING", 0), ("SUCCESS", 1)]
     cloud.comes_to(cloud.network(), "SUCCESS")
     wait_until(lambda: conductor.idle == 1, PATIENCE_S, "the other worker to be idle")
     seen, probes = [cloud.row(one).fence for one in waiting], ports.probes
@@ -359,7 +453,108 @@ def test_who_waits_for_a_turn_occupies_no_worker_and_is_left_alone_until_a_call_
     gate.let_go()
     for workflow in (inside, *waiting):
         cloud.comes_to(workflow, "SUCCESS")
+        assert [task.attempts for task in cloud.tasks(workflow)] == [1, 1]
     assert gate.most == 1
+
+
+def test_waiting_for_a_turn_is_no_earlier_call_whose_effect_may_come_late(cloud, start, gate):
+    def differ(target):
+        gate(target)
+        raise errors.BackendDiffers(("vlan",))
+
+    driver = MemoryDriver("switch", differ)
+    gate.keep()
+    start(driver, drivers={"switch": DriverLimits(concurrency=1)}, **NO_CHORES)
+    workflows = [cloud.network()]
+    gate.comes_to(1)
+    workflows.append(cloud.network())
+    cloud.comes_to(workflows[1], "RETRYING")
+    gate.let_go()
+    for workflow in workflows:
+        cloud.comes_to(workflow, "FAILED")
+        assert (cloud.row(workflow).attempts, cloud.tasks(workflow)[0].attempts) == (1, 1)
+    assert len(driver.calls) == 2
+
+
+def test_who_waits_for_a_turn_is_left_alone_however_short_the_drivers_own_delays(
+    cloud, start, gate
+):
+    policy = retry.RetryPolicy(first_delay_s=0.01, max_delay_s=0.1)
+    gate.keep()
+    limits = {"switch": DriverLimits(concurrency=1, retry=policy)}
+    start(MemoryDriver("switch", gate), drivers=limits)
+    inside = cloud.network()
+    gate.comes_to(1)
+    waiting = cloud.network()
+    cloud.comes_to(waiting, "RETRYING")
+    row = cloud.row(waiting)
+    assert (row.not_before - row.updated_at).total_seconds() > 600
+    gate.let_go()
+    for workflow in (inside, waiting):
+        cloud.comes_to(workflow, "SUCCESS")
+
+
+def test_how_a_call_ended_is_written_before_those_are_woken_that_wait_for_its_end(
+    cloud, start, gate
+):
+    sleepy = SleepyJournal(cloud.engine)
+    gate.keep()
+    limits = {"switch": DriverLimits(concurrency=1)}
+    start(MemoryDriver("switch", gate), on=sleepy, drivers=limits, **NO_CHORES)
+    workflows = [cloud.network()]
+    gate.comes_to(1)
+    workflows.append(cloud.network())
+    cloud.comes_to(workflows[1], "RETRYING")
+    try:
+        gate.let_go()
+        cloud.comes_to(workflows[0], "SUCCESS")
+        assert cloud.state(workflows[1]) == "RETRYING"
+    finally:
+        sleepy.go.set()
+    cloud.comes_to(workflows[1], "SUCCESS")
+
+
+def test_a_turn_is_free_when_its_call_is_over_though_the_next_driver_takes_long(cloud, start, gate):
+    next_gate, workflows = Gate(), [cloud.network(), cloud.network()]
+    gate.keep()
+    next_gate.keep()
+    first = MemoryDriver("first", gate)
+    limits = {"first": DriverLimits(concurrency=1)}
+    # No poll but the one at the start.
+    start(first, MemoryDriver("next", next_gate), drivers=limits, poll_s=3600.0, **NO_CHORES)
+    (inside,) = gate.comes_to(1)
+    next_gate.comes_to(1)
+    (waiting,) = [one for one in workflows if cloud.resource(one) != inside]
+    next_gate.let_go()
+    cloud.comes_to(waiting, "RETRYING")
+    next_gate.keep()
+    gate.let_go()
+    try:
+        wait_until(lambda: len(first.calls) == 2, PATIENCE_S, "the other one to have its turn")
+    finally:
+        next_gate.let_go()
+    for workflow in workflows:
+        cloud.comes_to(workflow, "SUCCESS")
+
+
+@on_a_server_too
+def test_what_one_conductor_has_no_room_for_another_does_that_has_some(cloud, start, gate):
+    limits = {"switch": DriverLimits(concurrency=1)}
+    kept, free = MemoryDriver("switch", gate), MemoryDriver("switch")
+    gate.keep()
+    second = start(free, drivers=limits, poll_s=1.5, **NO_CHORES)
+    wait_until(lambda: second.looked and second.idle == 2, PATIENCE_S, "its first look to be over")
+    first = start(kept, drivers=limits, poll_s=3600.0, **NO_CHORES)
+    workflows = [cloud.network() for _ in range(4)]
+    first.hint(workflows)
+
+    def done():
+        return [one for one in workflows if cloud.state(one) == "SUCCESS"]
+
+    wait_until(lambda: len(done()) >= 3, PATIENCE_S, lambda: f"the second to do them, not {done()}")
+    gate.let_go()
+    for workflow in workflows:
+        cloud.comes_to(workflow, "SUCCESS")
 
 
 def test_a_task_that_prepares_for_a_driver_counts_among_the_drivers_calls(cloud, start, gate):
@@ -400,6 +595,7 @@ def test_the_oldest_that_waits_has_the_next_turn(cloud, start, gate):
     assert [call.workflow_id for call in driver.calls] == workflows
 
 
+@on_a_server_too
 def test_turns_are_not_lost_between_conductors_that_wake_each_others(cloud, start, gate):
     limits = {"switch": DriverLimits(concurrency=1)}
     drivers = [MemoryDriver("switch", gate) for _ in range(2)]
@@ -487,4 +683,5 @@ def test_a_conductor_with_limits_stops_as_one_without(cloud, start):
     began_at = time.monotonic()
     assert conductor.stop() is True
     assert time.monotonic() - began_at < 10
-    assert "workflow-clock" not in {one.name for one in threading.enumerate()}
+    left = {one.name for one in threading.enumerate()}
+    assert left.isdisjoint({"workflow-clock", "workflow-remarks"})

@@ -14,21 +14,37 @@ from tests.waiting import wait_until
 
 
 class Sleepers:
-    """Workflows that wait for a driver: a number."""
+    """Workflows that wait for a driver: a number, of the one that is tested."""
 
     def __init__(self) -> None:
         self.waiting = 0
+        self.of_others: dict[str, int] = {}  #: driver -> how many wait for it
         self.batches: list[int] = []
+        self.looks = 0
         self.after_batch = lambda: None
 
-    def wake_driver(self, driver: str, limit: int = 500) -> int:
-        """Wake a batch."""
-        woken = min(limit, self.waiting)
-        self.waiting -= woken
+    def wake_drivers(self, drivers, limit: int = 500) -> int:
+        """Wake a batch, first of those that wait for other drivers."""
+        self.looks += 1
+        left = limit
+        for driver in drivers:
+            taken = min(left, self.of_others.get(driver, 0))
+            if taken:
+                self.of_others[driver] -= taken
+                left -= taken
+        taken = min(left, self.waiting) if "memory" in drivers else 0
+        self.waiting -= taken
+        woken = limit - left + taken
         if woken:
             self.batches.append(woken)
             self.after_batch()
         return woken
+
+    def drivers_waited_for(self) -> list[str]:
+        """Return the drivers that any waits for."""
+        self.looks += 1
+        others = [driver for driver, count in self.of_others.items() if count]
+        return sorted([*others, *(["memory"] if self.waiting else [])])
 
 
 @pytest.fixture
@@ -160,13 +176,19 @@ def test_an_outage_is_believed_however_long_it_lasts(fuse):
 
 
 class Room:
-    """How many more calls there may be."""
+    """How many more calls there may be, as a test says; it keeps no turn."""
 
     def __init__(self):
         self.left = 0
 
-    def __call__(self):
+    def room(self):
         return self.left
+
+    def reserve(self, most):
+        return min(most, self.left)
+
+    def give_back(self, count):
+        pass
 
 
 @pytest.fixture
@@ -202,14 +224,13 @@ def test_one_for_whom_there_is_room_by_the_time_it_falls_asleep_is_woken(narrow,
     assert sleepers.waiting == 0
 
 
-def test_a_call_that_ends_looks_for_nobody_where_nobody_waits(narrow, sleepers, room, monkeypatch):
+def test_a_call_that_ends_looks_for_nobody_where_nobody_waits(narrow, sleepers, room):
     room.left, sleepers.waiting = 1, 1
     narrow.settled()
     narrow.call_ended()  # finds out that nobody waits any more
-    looks = []
-    monkeypatch.setattr(sleepers, "wake_driver", lambda driver, limit: looks.append(limit) or 0)
+    sleepers.looks = 0
     narrow.call_ended()
-    assert looks == []
+    assert sleepers.looks == 0
 
 
 def test_one_that_falls_asleep_while_others_are_being_woken_is_not_forgotten(
@@ -223,6 +244,68 @@ def test_one_that_falls_asleep_while_others_are_being_woken_is_not_forgotten(
 
     sleepers.waiting, room.left, sleepers.after_batch = 1, 2, another_falls_asleep
     narrow.settled()
-    assert sleepers.waiting == 1
-    narrow.call_ended()
     assert sleepers.waiting == 0
+
+
+@pytest.fixture
+def breakers(driver, sleepers, room):
+    """Two drivers that share their room, and one that has no limit."""
+    drivers = [MemoryDriver("binding-memory"), driver, MemoryDriver("other")]
+    config = settings.ConductorSettings(probe_s=0.01)
+    rooms = {"binding-memory": room, "memory": room}
+    breakers = breaker.Breakers(drivers, sleepers, config, lambda: None, rooms)
+    yield breakers
+    breakers.stop()
+
+
+@pytest.mark.parametrize("ended", ["binding-memory", "memory"])
+def test_a_call_that_ends_wakes_one_of_all_that_share_its_room(breakers, sleepers, room, ended):
+    room.left = 0
+    for name in ("binding-memory", "memory"):
+        breakers[name].settled()
+    sleepers.waiting, sleepers.of_others, room.left = 2, {"binding-memory": 2}, 1
+    breakers.call_ended(ended)
+    assert sleepers.batches == [1]
+
+
+def test_who_shares_a_room_but_cannot_be_reached_is_left_asleep(breakers, sleepers, room):
+    room.left = 0
+    for name in ("binding-memory", "memory"):
+        breakers[name].settled()
+    breakers["binding-memory"].open(errors.BackendUnreachable("no route"))
+    sleepers.waiting, sleepers.of_others, room.left = 1, {"binding-memory": 1}, 5
+    breakers.call_ended("binding-memory")
+    assert (sleepers.waiting, sleepers.of_others) == (0, {"binding-memory": 1})
+
+
+def test_idle_workers_take_what_others_have_no_room_for_and_go_on_with_it(breakers, sleepers, room):
+    sleepers.waiting, room.left = 10, 3
+    breakers.take_turns(2)
+    assert sleepers.batches == [2]  # no more than workers are idle
+    breakers.take_turns(5)
+    assert sleepers.batches == [2, 3]  # nor than there is room for
+    room.left = 1
+    breakers.call_ended("memory")
+    assert sleepers.batches == [2, 3, 1]
+
+
+def test_those_that_share_a_room_take_no_more_turns_than_it_has(breakers, sleepers, room):
+    sleepers.waiting, sleepers.of_others, room.left = 5, {"binding-memory": 5}, 2
+    breakers.take_turns(4)
+    assert sleepers.batches == [2]
+
+
+@pytest.mark.parametrize("why", ["no room", "no idle worker", "not reached"])
+def test_who_could_take_no_turn_does_not_even_look(breakers, sleepers, room, why):
+    sleepers.waiting, room.left = 1, 0 if why == "no room" else 1
+    if why == "not reached":
+        for name in ("binding-memory", "memory"):
+            breakers[name].open(errors.BackendUnreachable("no route"))
+    breakers.take_turns(0 if why == "no idle worker" else 1)
+    assert (sleepers.looks, sleepers.waiting) == (0, 1)
+
+
+def test_what_waits_for_a_driver_without_a_limit_is_left_to_the_chores(breakers, sleepers, room):
+    sleepers.of_others, room.left = {"other": 1}, 1
+    breakers.take_turns(1)
+    assert sleepers.of_others == {"other": 1}
