@@ -248,8 +248,7 @@ LEFT: tuple[Left, ...] = (
     ),
     Left(
         _NO,
-        "is for agents of mechanism drivers that are refused, or for DHCP agents, of which OVN "
-        "needs none",
+        "is for agents of other mechanism drivers, or for DHCP agents, of which OVN needs none",
         """
         DVRDbMixin._delete_mac_associated_with_agent agent.before_delete
         DhcpAgentNotifyAPI._after_router_interface_created router_interface.after_create

@@ -5,21 +5,18 @@
 
 ``*_precommit`` run as they are, and what an edge-triggered driver will ask for and no row tells
 after the commit goes into the session's transaction. ``*_postcommit`` do nothing: a conductor calls
-the drivers. Binding stays in the API call, for its answer tells Nova how the port is plugged; see
-``capture.bindings`` for the exception. In the mode ``shadow`` ``*_postcommit`` are stock's.
+the drivers, but for those of ``registry.TELL_AGENTS``. Binding stays in the API call, for its
+answer tells Nova how the port is plugged; see ``capture.bindings`` for the exception. In the mode
+``shadow`` ``*_postcommit`` are stock's.
 """
 
+import copy
 import typing
 
-from networking_workflow.capture import bindings, changes, session, snapshots
+from neutron.plugins.ml2 import managers
 
-_BINDING = {
-    "host": "binding:host_id",
-    "vnic_type": "binding:vnic_type",
-    "profile": "binding:profile",
-    "vif_type": "binding:vif_type",
-    "vif_details": "binding:vif_details",
-}
+from networking_workflow.capture import bindings, edges
+from networking_workflow.drivers import registry
 
 
 class RecordingMechanismManager(bindings.DeferringMechanismManager):
@@ -32,109 +29,78 @@ class RecordingMechanismManager(bindings.DeferringMechanismManager):
     def update_network_precommit(self, context: typing.Any) -> None:
         """Call the drivers, and keep the network as it was."""
         super().update_network_precommit(context)
-        _keep(context, "network", _network_extras(context))
+        edges.keep_network(context)
 
     def delete_network_precommit(self, context: typing.Any) -> None:
         """Call the drivers, and keep the network with its segments."""
         super().delete_network_precommit(context)
-        _keep(context, "network", _network_extras(context), delete=True)
+        edges.keep_network(context, delete=True)
 
     def update_subnet_precommit(self, context: typing.Any) -> None:
         """Call the drivers, and keep the subnet as it was."""
         super().update_subnet_precommit(context)
-        _keep(context, "subnet", {})
+        edges.keep_subnet(context)
 
     def delete_subnet_precommit(self, context: typing.Any) -> None:
         """Call the drivers, and keep the subnet with its network."""
         super().delete_subnet_precommit(context)
-        _keep(context, "subnet", {"network": context.network.current}, delete=True)
+        edges.keep_subnet(context, delete=True)
 
     def update_port_precommit(self, context: typing.Any) -> None:
         """Call the drivers, and keep the port and its binding as they were."""
         super().update_port_precommit(context)
-        extras = _port_extras(context)
-        original = context.original
-        extras["original_binding"] = {
-            name: original[key] for name, key in _BINDING.items() if key in original
-        }
-        extras["original_binding_levels"] = _levels(context._original_binding_levels)
-        extras["original_vif_type"] = context.original_vif_type
-        extras["original_vif_details"] = context.original_vif_details
-        _keep(context, "port", extras)
+        edges.keep_port(context)
 
     def delete_port_precommit(self, context: typing.Any) -> None:
         """Call the drivers, and keep the port with its binding and network."""
         super().delete_port_precommit(context)
-        _keep(context, "port", _port_extras(context), delete=True)
+        edges.keep_port(context, delete=True)
 
 
 class CapturingMechanismManager(RecordingMechanismManager):
-    """And leaves the drivers to conductors."""
+    """And leaves the drivers to conductors, but for those that tell agents only."""
+
+    def _telling(self) -> typing.Any:
+        """Return stock's manager of the drivers that are called in the call, errors and all."""
+        telling = copy.copy(self)
+        telling.__class__ = managers.MechanismManager
+        telling.ordered_mech_drivers = [
+            driver for driver in self.ordered_mech_drivers if driver.name in registry.TELL_AGENTS
+        ]
+        return telling
 
     def create_network_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
+        """Tell agents: the workflow does the rest."""
+        self._telling().create_network_postcommit(context)
 
     def update_network_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
+        """Tell agents: the workflow does the rest."""
+        self._telling().update_network_postcommit(context)
 
     def delete_network_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
+        """Tell agents: the workflow does the rest."""
+        self._telling().delete_network_postcommit(context)
 
     def create_subnet_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
+        """Tell agents: the workflow does the rest."""
+        self._telling().create_subnet_postcommit(context)
 
     def update_subnet_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
+        """Tell agents: the workflow does the rest."""
+        self._telling().update_subnet_postcommit(context)
 
     def delete_subnet_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
+        """Tell agents: the workflow does the rest."""
+        self._telling().delete_subnet_postcommit(context)
 
     def create_port_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
+        """Tell agents: the workflow does the rest."""
+        self._telling().create_port_postcommit(context)
 
     def update_port_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
+        """Tell agents: the workflow does the rest."""
+        self._telling().update_port_postcommit(context)
 
     def delete_port_postcommit(self, context: typing.Any) -> None:
-        """Do nothing: the workflow does it."""
-
-
-def _keep(
-    context: typing.Any, kind: str, extras: dict[str, typing.Any], *, delete: bool = False
-) -> None:
-    current = snapshots.frozen(context.current)
-    edge = changes.Edge(
-        resource_type=kind,
-        resource_id=current["id"],
-        original=None if delete else snapshots.frozen(context.original),
-        deleted=current if delete else None,
-        extras=snapshots.frozen(extras),
-    )
-    session.add_edge(context.plugin_context.session, edge)
-
-
-def _network_extras(context: typing.Any) -> dict[str, typing.Any]:
-    return {"segments": context.network_segments}
-
-
-def _port_extras(context: typing.Any) -> dict[str, typing.Any]:
-    binding = context._binding
-    return {
-        "network": context.network.current,
-        "segments": context.network.network_segments,
-        "binding": {column: getattr(binding, column) for column in binding._cols},
-        "binding_levels": _levels(context._binding_levels),
-    }
-
-
-def _levels(levels: typing.Any) -> list[dict[str, typing.Any]]:
-    """Return binding levels as plain rows, outermost first."""
-    return [
-        {
-            "host": level.host,
-            "level": level.level,
-            "driver": level.driver,
-            "segment_id": level.segment_id,
-        }
-        for level in levels or ()
-    ]
+        """Tell agents: the workflow does the rest."""
+        self._telling().delete_port_postcommit(context)

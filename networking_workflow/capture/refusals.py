@@ -59,17 +59,9 @@ EXTENSION_DRIVERS = frozenset(
 #: Mechanism drivers with backend work outside ``*_postcommit``. Any other driver is called by a
 #: conductor, unmodified.
 REFUSED_MECHANISM_DRIVERS: dict[str, str] = {
-    "l2population": (
-        "it acts on changes of port status, which are no workflow, and Neutron's RPC server calls "
-        "it besides"
-    ),
     "macvtap": "nobody has looked at what its agents need",
     "ovn-sync": "it is for neutron-ovn-db-sync-util only",
 }
-
-#: Mechanism drivers without any work after a commit: they bind ports, and Neutron itself tells
-#: their agents by RPC, as with stock.
-AGENTS_MECHANISM_DRIVERS = frozenset({"openvswitch", "sriovnicswitch"})
 
 #: The one provider of OVN's router plugin, and the one driver of the QoS, of the logging and of the
 #: trunk plugin, that are covered.

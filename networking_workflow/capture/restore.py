@@ -9,8 +9,9 @@ that the call changed was changed again since, everything stays as it is, and wh
 
 Rows are made, changed and deleted through the models, without Neutron's ``__init__`` of these:
 each gets exactly the columns that it had. Only ``revision_number`` and ``updated_at`` go on: they
-say that something happened. Neutron's callbacks are not called: what it tells agents and Nova of
-the call is not taken back.
+say that something happened. And a port whose binding goes back is ``DOWN``, as ML2 has it whenever
+a binding changes: its backend has to say anew that it is up. Neutron's callbacks are not called:
+what it tells agents and Nova of the call is not taken back.
 """
 
 import dataclasses
@@ -20,14 +21,19 @@ import logging
 import typing
 
 import sqlalchemy as sa
+from neutron.db import models_v2
 from neutron.plugins.ml2 import models
+from neutron_lib import constants
+from neutron_lib.api.definitions import portbindings
 from neutron_lib.db import api as db_api
 from neutron_lib.db import model_base, standard_attr
+from neutron_lib.plugins import directory
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
-from networking_workflow.capture import clashes, classes, images, rows, session
+from networking_workflow.capture import clashes, classes, edges, images, rows, session
+from networking_workflow.drivers import ml2
 from networking_workflow.journal import reverts
 from networking_workflow.model import errors
 
@@ -88,7 +94,8 @@ def _retried(do: typing.Callable[[], None]) -> None:
 
 def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -> None:
     changed = _in_order({n: row for n, row in call.rows.items() if n.table not in LEFT})
-    with db_api.CONTEXT_WRITER.using(context.elevated()) as writer:
+    elevated = context.elevated()
+    with db_api.CONTEXT_WRITER.using(elevated) as writer:
         connection = writer.connection()
         # Everything is locked before the first plain read: the snapshot of that is newer. Rows
         # first and keys last, as every other transaction does.
@@ -102,8 +109,10 @@ def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) 
             _check(name, row, found.get(name))
         _check_clashes(connection, changed, found)
         _check_dependents(connection, changed)
+        _keep_edges(elevated, writer, changed, found)
         _put_back(writer, changed, found)
         _drop_levels(writer, changed)
+        _say_down(writer, changed)
         reverts.reverted(writer.connection(), workflow_ids)
 
 
@@ -216,6 +225,52 @@ def _is_of_another(reference: images.Reference) -> bool:
     )
 
 
+def _keep_edges(
+    context: typing.Any,
+    writer: typing.Any,
+    changed: typing.Mapping[images.RowName, images.Image],
+    found: typing.Container[images.RowName],
+) -> None:
+    """Keep what ML2 keeps of what it deletes or binds anew: a failed task may have left it there.
+
+    :param context: the one whose session ``writer`` is.
+    """
+    gone = {
+        name.key[0]
+        for name in changed
+        if name.table == models_v2.Port.__tablename__ and name not in found
+    }
+    kept = {("port", port_id): False for port_id in _rebound(changed) - gone}
+    tables = {classes.TABLE_OF[kind]: kind for kind in ml2.RESOURCE_TYPES}
+    kept |= {
+        (tables[name.table], name.key[0]): True
+        for name, row in changed.items()
+        if name.table in tables and row.before is None and name in found
+    }
+    for (kind, resource_id), is_deleted in kept.items():
+        plugin = directory.get_plugin()
+        edges.keep_present(plugin, context, kind, resource_id, delete=is_deleted)
+    writer.expire_all()  # so that nothing is remembered of rows that are about to change
+
+
+def _rebound(changed: typing.Mapping[images.RowName, images.Image]) -> set[str]:
+    """Return the ports whose binding goes back, those that come back bound among them."""
+    table = models.PortBinding.__tablename__
+    return {
+        name.key[0] for name, row in changed.items() if name.table == table and _is_rebound(row)
+    }
+
+
+def _is_rebound(row: images.Image) -> bool:
+    """Return whether the active binding of a port is another, once this row is put back."""
+    values = [each for each in (row.before, row.after) if each is not None]
+    if not any(each["status"] == constants.ACTIVE for each in values):
+        return False
+    if row.after is None:
+        return bool(values[0]["vif_type"] not in portbindings.VIF_UNPLUGGED_TYPES)
+    return bool(_changed(row))
+
+
 def _put_back(
     writer: typing.Any,
     changed: typing.Mapping[images.RowName, images.Image],
@@ -249,6 +304,15 @@ def _drop_levels(writer: typing.Any, changed: typing.Mapping[images.RowName, ima
             place = {"port_id": row.after["port_id"], "host": row.after["host"]}
             for level in writer.query(models.PortBindingLevel).filter_by(**place):
                 writer.delete(level)
+    _write(writer)
+
+
+def _say_down(writer: typing.Any, changed: typing.Mapping[images.RowName, images.Image]) -> None:
+    """Let ports whose binding went back be DOWN, as ``_process_port_binding`` of ML2 does."""
+    for port_id in sorted(_rebound(changed)):
+        port = writer.get(models_v2.Port, port_id)
+        if port is not None:  # it was made by the call
+            port.status = constants.PORT_STATUS_DOWN
     _write(writer)
 
 

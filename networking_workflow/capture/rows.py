@@ -11,8 +11,7 @@ from neutron_lib import constants
 from sqlalchemy.orm import base as orm_base
 
 from networking_workflow.capture import changes, classes
-from networking_workflow.model import errors, states
-from networking_workflow.model import keys as model_keys
+from networking_workflow.model import errors, profiles, states
 from networking_workflow.plan import keys
 
 #: An external port's mark until its network is known (see ``capture.workflows``): the binding row
@@ -213,7 +212,7 @@ def _references(row: Row) -> frozenset[changes.Reference]:
 def _of_binding(row: Row) -> frozenset[changes.Reference]:
     """Return what a port writes besides its own because of how it is bound."""
     links = {
-        ("link", link) for profile in row.values("profile") for link in model_keys.links(profile)
+        ("link", link) for profile in row.values("profile") for link in profiles.links(profile)
     }
     external = set(row.values("vnic_type")) & set(ovn_constants.EXTERNAL_PORT_TYPES)
     return frozenset(links | {EXTERNAL} if external else links)

@@ -182,8 +182,15 @@ class DriverCaller:
             applied=started.applied,
             has_failed=started.has_failed,
             followed=started.id == self._followed,
+            applied_of=functools.partial(self._applied_of, started.driver),
             fan_out=self._fan_out,
         )
+
+    def _applied_of(
+        self, driver: str, resource_ids: typing.Iterable[str]
+    ) -> typing.Mapping[str, typing.Any]:
+        """Return what a driver has applied of resources of this type (``Target.applied_of``)."""
+        return self._tools.journal.applied_of(driver, self._claim.resource_type, resource_ids)
 
     def _call_driver(
         self, started: tasks.StartedTask

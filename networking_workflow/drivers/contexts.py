@@ -19,7 +19,7 @@ from neutron_lib.api.definitions import portbindings
 from neutron_lib.db import api as db_api
 from oslo_serialization import jsonutils
 
-from networking_workflow.model import running, workflows
+from networking_workflow.model import profiles, running, workflows
 
 Json = dict[str, typing.Any]
 
@@ -52,10 +52,13 @@ class Place:
     @property
     def where(self) -> tuple[typing.Any, ...]:
         """Return what ML2 binds a port anew for, and the segments that it is bound to."""
-        profile = self.binding.get("profile") or {}
-        profile = jsonutils.loads(profile) if isinstance(profile, str) else profile
         segments = tuple(level["segment_id"] for level in self.levels)
-        return (self.host, self.binding.get("vnic_type"), profile, segments)
+        return (self.host, self.binding.get("vnic_type"), self.profile, segments)
+
+    @property
+    def profile(self) -> Json:
+        """Return what the binding profile says."""
+        return profiles.parsed(self.binding.get("profile"))
 
     def unbound(self) -> "Place":
         """Return it as it was before a driver bound it, on the same host."""
@@ -74,6 +77,40 @@ class Port:
     def is_distributed(self) -> bool:
         """Return whether drivers get one context a host, as for interfaces of DVR routers."""
         return bool(self.current["device_owner"] == constants.DEVICE_OWNER_DVR_INTERFACE)
+
+    @property
+    def is_bound(self) -> bool:
+        """Return whether it is bound anywhere; see :attr:`Place.is_bound`."""
+        return any(place.is_bound for place in self.places)
+
+    @property
+    def links(self) -> frozenset[str]:
+        """Return the ids of the switch ports that it is plugged at (``model.profiles``)."""
+        return frozenset(
+            link
+            for place in self.places
+            if place.binding["vif_type"] not in portbindings.VIF_UNPLUGGED_TYPES
+            for link in profiles.links(place.profile)
+        )
+
+    def without_links(self, taken: typing.Collection[str]) -> "Port | None":
+        """Return it as plugged at its other switch ports only; None: there is no other."""
+        places = [
+            Place(
+                binding=place.binding | {"profile": profiles.without(place.profile, taken)},
+                levels=place.levels,
+            )
+            for place in self.places
+        ]
+        profile = profiles.without(self.current.get(portbindings.PROFILE), taken)
+        left = Port(current=self.current | {portbindings.PROFILE: profile}, places=places)
+        return left if left.links else None
+
+    def down(self) -> "Port":
+        """Return it as ML2 has it before the backend has reported it."""
+        return Port(
+            current=self.current | {"status": constants.PORT_STATUS_DOWN}, places=self.places
+        )
 
     def unbound(self) -> "Port":
         """Return it as it was before a driver bound it."""
@@ -157,11 +194,19 @@ def deleted_port(snapshot: workflows.Snapshot) -> Port:
     return Port(current=snapshot["deleted"], places=places or [unknown])
 
 
-def original_port(snapshot: workflows.Snapshot) -> Port | None:
-    """Return the port before the captured change; None for a create."""
-    original, edge = snapshot.get("original"), snapshot.get("edge") or {}
-    if not original:
-        return None
+def original_ports(snapshot: workflows.Snapshot | None) -> list[Port]:
+    """Return the port before the captured change, and of several also on the way; none: a create.
+
+    The oldest comes first. A change on the way may have been tried, and something be left of it.
+    """
+    if not snapshot or not snapshot.get("original"):
+        return []
+    edge = snapshot.get("edge") or {}
+    passed = [_port_of(one["original"], one) for one in edge.get(workflows.PASSED) or ()]
+    return [_port_of(snapshot["original"], edge), *passed]
+
+
+def _port_of(original: Json, edge: typing.Mapping[str, typing.Any]) -> Port:
     binding = dict(edge.get("original_binding") or {})
     if not binding:
         binding = _columns(_no_binding(original["id"])) | {
@@ -171,6 +216,25 @@ def original_port(snapshot: workflows.Snapshot) -> Port | None:
         }
     levels = list(edge.get("original_binding_levels") or [])
     return Port(current=dict(original), places=[Place(binding=binding, levels=levels)])
+
+
+def links_of_others(
+    context: typing.Any, port_id: str, links: frozenset[str]
+) -> dict[str, frozenset[str]]:
+    """Return which of these switch ports other ports are bound at, by the id of the port.
+
+    No database takes a profile apart: every profile that names a switch port is read.
+    """
+    binding = models.PortBinding
+    with db_api.CONTEXT_READER.using(context):
+        query = context.session.query(binding.port_id, binding.profile).filter(
+            binding.port_id != port_id,
+            binding.status == constants.ACTIVE,
+            binding.vif_type.not_in(portbindings.VIF_UNPLUGGED_TYPES),
+            binding.profile.contains(profiles.LINKS),
+        )
+        found = {other: profiles.links(profile) & links for other, profile in query}
+    return {other: named for other, named in found.items() if named}
 
 
 def network_context(

@@ -17,7 +17,7 @@ import typing
 from neutron_lib.plugins.ml2 import api
 from oslo_serialization import jsonutils
 
-from networking_workflow.drivers import contexts, foreign, protocol
+from networking_workflow.drivers import contexts, foreign, places, protocol
 from networking_workflow.model import errors, running, states
 
 #: The resource types that mechanism drivers have hooks for.
@@ -166,8 +166,8 @@ class Ml2Driver:
     def _port_work(self, target: protocol.Target, context: typing.Any) -> Work:
         port = contexts.read_port(self._plugin, context, target.resource_id)
         network = contexts.read_network(self._plugin, context, port.current["network_id"])
-        build = _PortContexts(self._plugin, context, network)
-        before = contexts.original_port(target.snapshot) if target.snapshot else None
+        build = _PortContexts(self._plugin, context, network, target)
+        before = contexts.original_ports(target.snapshot)
         if target.applied:
             calls = build.next(contexts.Port.from_json(target.applied), before, port)
         else:
@@ -181,11 +181,11 @@ class Ml2Driver:
             # the delete, and what this driver applied last is what the backend may hold.
             if not target.applied:
                 return []
-            places = [
+            bound = [
                 {"binding": place["binding"], "binding_levels": place["levels"]}
                 for place in target.applied.get("places", ())
             ]
-            snapshot = {"deleted": target.applied["current"], "edge": {"distributed": places}}
+            snapshot = {"deleted": target.applied["current"], "edge": {"distributed": bound}}
         deleted, edge = dict(snapshot["deleted"]), snapshot.get("edge") or {}
         if target.resource_type == "network":
             network = contexts.Network(current=deleted, segments=edge.get("segments"))
@@ -199,12 +199,22 @@ class Ml2Driver:
             network_of = parent if known else None
             return [contexts.subnet_context(self._plugin, context, deleted, network_of)]
         port = contexts.deleted_port(snapshot)
-        applied = contexts.Port.from_json(target.applied) if target.applied else port
         return [
             contexts.port_context(self._plugin, context, one, place, parent)
-            for one in ([applied, port] if _has_left(applied, port) else [port])
+            for one in self._deleted_at(target, context, port)
             for place in one.places
         ]
+
+    def _deleted_at(
+        self, target: protocol.Target, context: typing.Any, port: contexts.Port
+    ) -> list[contexts.Port]:
+        """Return a deleted port at each place where something may be left of it; one at least."""
+        before = contexts.original_ports(target.snapshot)
+        if target.applied:
+            before = [contexts.Port.from_json(target.applied), *before]
+        everywhere = [*places.left(before, port), port]
+        found = [places.vacant(context, target, one) for one in everywhere]
+        return [one for one in found if one is not None] or [port.unbound()]
 
     def _read_back(self, target: protocol.Target, mech_context: typing.Any) -> None:
         """Compare what the backend holds with what the driver means it to hold, if it can say."""
@@ -238,52 +248,66 @@ class Ml2Driver:
 
 
 class _PortContexts:
-    """Builds the calls for one port on one network."""
+    """Builds the calls for one port on one network.
 
-    def __init__(self, plugin: typing.Any, context: typing.Any, network: contexts.Network) -> None:
+    What is unbound at one place is ``DOWN`` when it is bound at the other, as with stock, whatever
+    an earlier attempt has reported: the two may be one switch port, and the first has unplugged it.
+    """
+
+    def __init__(
+        self,
+        plugin: typing.Any,
+        context: typing.Any,
+        network: contexts.Network,
+        target: protocol.Target,
+    ) -> None:
         self._plugin = plugin
         self._context = context
         self._network = network
+        self._target = target
 
-    def first(self, before: contexts.Port | None, port: contexts.Port) -> list[Call]:
+    def first(self, before: list[contexts.Port], port: contexts.Port) -> list[Call]:
         """Return what makes a port that this driver has applied nothing of.
 
-        As stock: create it unbound, then bind it. If the captured change moved it away from a place
+        As stock: create it unbound, then bind it. If the captured change moved it away from places
         where an unfinished attempt may have left something, that is unbound in between.
         """
         unbound = port.unbound()
         current = unbound.current | {"network": self._network.current}
         created = contexts.Port(current=current, places=unbound.places)
         calls = [Call(states.Operation.CREATE, self._build(created, created.places[0], None))]
-        updates = self._leave([before] if before else [], port)
-        if any(place.is_bound for place in port.places):
-            updates += self.updates(unbound, port)
+        left = places.left(before, port)
+        updates = self._leave(left, port)
+        if port.is_bound:
+            updates += self.updates(unbound, port.down() if left else port)
         if before and not updates:
-            updates = self.updates(before, port)
+            updates = self.updates(before[0].unbound() if left else before[0], port)
         return calls + updates
 
     def next(
-        self, applied: contexts.Port, before: contexts.Port | None, port: contexts.Port
+        self, applied: contexts.Port, before: list[contexts.Port], port: contexts.Port
     ) -> list[Call]:
         """Return what takes a port from what this driver applied last to today's row.
 
         As stock: a port that moves is unbound at its old place, then bound at the new one. It may
         have been elsewhere in between, where an attempt in vain may have left something.
         """
-        places = [applied]
-        if before and not _same_place(before, applied):
-            places.append(before)
-        calls = self._leave(places, port)
-        if not calls:
+        left = places.left([applied, *before], port)
+        if not left:
             return self.updates(applied, port)
-        if any(place.is_bound for place in port.places):
-            calls += self.updates(port.unbound(), port)
+        calls = self._leave(left, port)
+        if not calls:
+            return self.updates(applied.unbound(), port.down())
+        if port.is_bound:
+            calls += self.updates(port.unbound(), port.down())
         return calls
 
-    def _leave(self, places: typing.Iterable[contexts.Port], port: contexts.Port) -> list[Call]:
-        """Return the updates that unbind a port at each of these, but where it is today."""
-        left = [one for one in places if _has_left(one, port)]
-        return [call for one in left for call in self.updates(one, port.unbound())]
+    def _leave(self, left: typing.Iterable[contexts.Port], port: contexts.Port) -> list[Call]:
+        """Return the updates that unbind a port at each of these; none where another is by now."""
+        vacant = [places.vacant(self._context, self._target, one) for one in left]
+        return [
+            call for one in vacant if one is not None for call in self.updates(one, port.unbound())
+        ]
 
     def updates(self, before: contexts.Port, port: contexts.Port) -> list[Call]:
         """Return the update from one state of a port to another; one a host if distributed."""
@@ -307,17 +331,6 @@ def _require_lease() -> None:
     task = running.RUNNING.get()
     if task is not None:
         task.require()
-
-
-def _has_left(before: contexts.Port, port: contexts.Port) -> bool:
-    """Return whether a port was bound elsewhere; a distributed one is bound host by host."""
-    distributed = before.is_distributed or port.is_distributed
-    return not distributed and before.places[0].is_bound and not _same_place(before, port)
-
-
-def _same_place(before: contexts.Port, port: contexts.Port) -> bool:
-    """Return whether a port is bound where it was: what else changes, ML2 binds no port anew."""
-    return before.places[0].where == port.place_at(before.places[0].host).where
 
 
 def _hook(resource_type: str, operation: states.Operation) -> str:

@@ -20,6 +20,18 @@ Reached = tuple[str, str]
 FanOut = typing.Callable[[typing.Iterable[Reached]], None]
 
 
+#: Returns what a driver's last successful tasks of other resources of the type returned, by id.
+AppliedOf = typing.Callable[
+    [typing.Iterable[str]], typing.Mapping[str, typing.Mapping[str, typing.Any]]
+]
+
+
+def _no_journal(
+    _resource_ids: typing.Iterable[str],
+) -> typing.Mapping[str, typing.Mapping[str, typing.Any]]:
+    return {}
+
+
 def _no_conductor(reached: typing.Iterable[Reached]) -> None:
     """Stand in for a conductor where there is none.
 
@@ -54,6 +66,8 @@ class Target:
     """All other tasks of the workflow are still to come: they read what this one writes to the
     database.
     """
+    applied_of: AppliedOf = _no_journal
+    """What ``applied`` is of other resources of this type, by id; without those that have none."""
     fan_out: FanOut = _no_conductor
     """Opens an update of each resource that this change reaches beside its own.
 

@@ -1,7 +1,10 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""Which drivers a process has: one for each of ``[ml2] mechanism_drivers``, in that order."""
+"""Which drivers a process has: one for each of ``[ml2] mechanism_drivers``, in that order.
+
+But for those that only tell agents: they have no backend, and no task.
+"""
 
 import dataclasses
 import typing
@@ -15,6 +18,10 @@ from networking_workflow.model.modes import Mode
 #: The mechanism driver that is not called through ML2's hooks: its own driver compares, writes what
 #: differs and reads back.
 OVN = "ovn"
+
+#: Mechanism drivers whose hooks after a commit only send RPC to agents. They are called where stock
+#: calls them: what they send has to agree with what Neutron itself tells the agents at that moment.
+TELL_AGENTS = frozenset({"l2population"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +40,7 @@ def build(plugin: typing.Any, settings: DriverSettings) -> list[protocol.Driver]
 
     :raises ConfigurationError: if a driver refuses what is configured.
     """
-    known = plugin.mechanism_manager.ordered_mech_drivers
+    known = _with_tasks(plugin)
     if settings.mode is Mode.SHADOW:
         looking = (_look(one.name, one.obj, plugin, settings) for one in known)
         return [shadow.ShadowDriver(one) for one in looking if one is not None]
@@ -42,6 +49,11 @@ def build(plugin: typing.Any, settings: DriverSettings) -> list[protocol.Driver]
         *(binding.BindingDriver(one.name, one.obj, plugin) for one in known),
         *(_build(one.name, one.obj, plugin, settings) for one in known),
     ]
+
+
+def _with_tasks(plugin: typing.Any) -> list[typing.Any]:
+    known = plugin.mechanism_manager.ordered_mech_drivers
+    return [one for one in known if one.name not in TELL_AGENTS]
 
 
 def _look(
@@ -66,6 +78,8 @@ def known_kinds(plugin: typing.Any) -> dict[str, frozenset[str] | None]:
 
 def _kinds(alias: str, mech_driver: typing.Any, plugin: typing.Any) -> frozenset[str]:
     """Return the types that it has hooks for, and ports if it binds them: a task may ask it to."""
+    if alias in TELL_AGENTS:
+        return frozenset()
     driver = ml2.Ml2Driver(alias, mech_driver, plugin)
     hooked = frozenset(
         kind

@@ -136,6 +136,14 @@ class Journal:
         """Write how one task ended, what its driver returned (by driver), and which runs next."""
         retries.run(self.engine, lambda c: steps.step(c, claim, finished, next_task_id, applied))
 
+    def applied_of(
+        self, driver: str, resource_type: str, resource_ids: collections.abc.Iterable[str]
+    ) -> dict[str, typing.Any]:
+        """Return what a driver's last successful task of each resource returned, by id."""
+        return retries.run(
+            self.engine, lambda c: steps.applied_of(c, driver, resource_type, resource_ids)
+        )
+
     def shown(self, claim: workflows.Claim) -> failures.Shown:
         """Return what workflow and resource say is wrong; no fence, a plain read."""
         return self._look(lambda c: remarks.shown(c, claim))

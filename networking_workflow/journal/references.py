@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from networking_workflow.journal import sources
 from networking_workflow.model import keys as model_keys
+from networking_workflow.model import profiles
 
 #: ``(resource type, resource id)``
 Reference = tuple[str, str]
@@ -205,7 +206,7 @@ _OF_PORTS = sa.union_all(
 _BINDINGS = sa.table("ml2_port_bindings", *map(sa.column, ("port_id", "vnic_type", "profile")))
 #: The whole profile: no database takes it apart, see :func:`_references`.
 _LINKS = _found(_BINDINGS.c.port_id, "link", _BINDINGS.c.profile).where(
-    _BINDINGS.c.port_id.in_(_ids()), _BINDINGS.c.profile.contains(model_keys.LINKS)
+    _BINDINGS.c.port_id.in_(_ids()), _BINDINGS.c.profile.contains(profiles.LINKS)
 )
 _EXTERNAL = (
     _found(_BINDINGS.c.port_id, "hcg", _PORTS.c.network_id)
@@ -230,7 +231,7 @@ _GATEWAYS_POLICY = (
 def _references(kind: str, named: str) -> collections.abc.Iterator[Reference]:
     """Return what one row of a statement says."""
     if kind == "link":
-        yield from (("link", link) for link in model_keys.links(named))
+        yield from (("link", link) for link in profiles.links(named))
     else:
         yield kind, named
 

@@ -89,6 +89,12 @@ _APPLIED = sa.select(_A.driver, _A.body).where(
     _A.resource_id == sa.bindparam("resource_id"),
 )
 
+_APPLIED_OF = sa.select(_A.resource_id, _A.body).where(
+    _A.driver == sa.bindparam("driver"),
+    _A.resource_type == sa.bindparam("resource_type"),
+    _A.resource_id.in_(sa.bindparam("resource_ids", expanding=True)),
+)
+
 _FORGET = sa.delete(tables.applied).where(
     _A.resource_type == sa.bindparam("resource_type"),
     _A.resource_id == sa.bindparam("resource_id"),
@@ -255,6 +261,24 @@ def applied(connection: sa.Connection, claim: workflows.Claim) -> dict[str, typi
     """Return what each driver's last successful task of the resource returned, by driver."""
     parameters = {"resource_type": claim.resource_type, "resource_id": claim.resource_id}
     return {row.driver: row.body for row in connection.execute(_APPLIED, parameters)}
+
+
+def applied_of(
+    connection: sa.Connection,
+    driver: str,
+    resource_type: str,
+    resource_ids: collections.abc.Iterable[str],
+) -> dict[str, typing.Any]:
+    """Return what a driver's last successful task of each resource returned, by id.
+
+    Served by the primary key.
+    """
+    parameters = {
+        "driver": driver,
+        "resource_type": resource_type,
+        "resource_ids": sorted(resource_ids),
+    }
+    return {row.resource_id: row.body for row in connection.execute(_APPLIED_OF, parameters)}
 
 
 def keep_applied(

@@ -6,7 +6,6 @@
 import enum
 import hashlib
 import ipaddress
-import json
 import typing
 
 #: The chain of drivers that a workflow belongs to when nothing else is configured.
@@ -64,38 +63,8 @@ def strongest(takes: typing.Iterable[tuple[str, Mode]]) -> dict[str, Mode]:
     return {key: modes[key] for key in sorted(modes, key=lambda key: (not is_first(key), key))}
 
 
-#: What a binding profile calls the switch ports that its port is plugged at; Ironic writes it.
-LINKS = "local_link_information"
-
-
-def links(profile: object) -> frozenset[str]:
-    """Return an id for each switch port that a binding profile names; it may be JSON text.
-
-    A switch has two names there, and either may be left out: a port of a switch has an id by each.
-    """
-    if isinstance(profile, str):
-        profile = _loaded(profile) if LINKS in profile else None
-    named = profile.get(LINKS) if isinstance(profile, typing.Mapping) else None
-    found = named if isinstance(named, list) else []
-    places = {
-        (str(link[switch]).lower(), str(link.get("port_id")))
-        for link in found
-        if isinstance(link, typing.Mapping)
-        for switch in ("switch_id", "switch_info")
-        if link.get(switch)
-    }
-    return frozenset(_digest(place) for place in places)
-
-
-def _loaded(text: str) -> object:
-    """Return what JSON says; None: it is none. ML2 takes that for an empty profile, too."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _digest(what: object) -> str:
+def digest(what: object) -> str:
+    """Return a text of 40 characters that stands for ``what`` in a key."""
     return hashlib.sha1(repr(what).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -116,4 +85,4 @@ def acl_key(lane: str, rule: typing.Mapping[str, typing.Any]) -> str:
         rule.get("remote_group_id"),
         rule.get("remote_address_group_id"),
     )
-    return str(Key(lane, "acl", f"{rule['security_group_id']}/{_digest(match)}"))
+    return str(Key(lane, "acl", f"{rule['security_group_id']}/{digest(match)}"))

@@ -12,10 +12,17 @@ from networking_workflow.model import states
 #: What the database cannot give back later: exact, versioned, never shown outside.
 #: ``{"version": 1, "original": {...} | None, "deleted": {...} | None, "edge": {...}}``;
 #: ``original`` is the resource's API dict before the change, ``deleted`` the one of a deleted row,
-#: ``edge`` what ML2 drivers need besides (binding levels, vif details, parents' dicts).
+#: ``edge`` what ML2 drivers need besides (binding levels, vif details, parents' dicts). What tells
+#: of the state that ``original`` tells of is called ``original_*`` there.
 Snapshot = typing.Mapping[str, typing.Any]
 
 SNAPSHOT_VERSION = 1
+
+#: Where a snapshot of several changes taken as one has, in its ``edge``, the bindings of a port
+#: that were left on the way: each an ``original`` with what tells of the same state.
+PASSED = "passed"
+
+_BINDING, _LEVELS = "original_binding", "original_binding_levels"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,33 +100,48 @@ def merge_operations(earlier: states.Operation, later: states.Operation) -> stat
 def merge_snapshots(earlier: Snapshot | None, later: Snapshot | None) -> Snapshot | None:
     """Return the snapshot of two changes taken as one: before the first, and after the second.
 
-    The oldest ``original``, with what the ``edge`` knows of that moment (names that begin with
-    ``original_``), the latest ``deleted`` and, name by name, the latest of the other ``edge``.
-    Nothing is later than a delete: what stands behind it took its keys anew.
+    The oldest ``original``, with what tells of the same state, the latest ``deleted`` and, name by
+    name, the latest rest of ``edge``. Nothing is later than a delete: what stands behind it took
+    its keys anew.
     """
     if earlier is None or later is None:
         return earlier if later is None else later
     if earlier.get("deleted") and not later.get("deleted"):
         return earlier
+    # A binding that was left to a task has no original: it changed nothing yet.
+    oldest = earlier if earlier.get("original") else later
+    edge = {**(earlier.get("edge") or {}), **(later.get("edge") or {}), **_of_original(oldest)}
+    passed = _passed(oldest, earlier, later)
     return {
         **earlier,
         **later,
-        # A binding that was left to a task has none: it changed nothing yet.
-        "original": earlier.get("original") or later.get("original"),
+        "original": oldest.get("original"),
         "deleted": later.get("deleted") or earlier.get("deleted"),
-        "edge": _merge_edges(earlier, later),
+        "edge": edge | {PASSED: passed} if passed else edge,
     }
 
 
-def _merge_edges(earlier: Snapshot, later: Snapshot) -> dict[str, typing.Any]:
-    before, after = earlier.get("edge") or {}, later.get("edge") or {}
-    if not earlier.get("original"):
-        return {**before, **after}
-    return {
-        **before,
-        **{name: value for name, value in after.items() if not name.startswith(_ORIGINAL)},
-    }
+def _of_original(snapshot: Snapshot) -> dict[str, typing.Any]:
+    """Return what a snapshot's edge tells of the state before the change."""
+    edge = snapshot.get("edge") or {}
+    return {name: value for name, value in edge.items() if name.startswith("original")}
 
 
-#: Begins the names in an edge that are about the moment of ``original``.
-_ORIGINAL = "original_"
+def _passed(oldest: Snapshot, earlier: Snapshot, later: Snapshot) -> list[typing.Any]:
+    """Return the bindings that a port has left between the oldest and today's, once each."""
+    between = {"original": later.get("original"), **_of_original(later)}
+    found = [
+        *(earlier.get("edge") or {}).get(PASSED, ()),
+        *([] if later is oldest else [between]),
+        *(later.get("edge") or {}).get(PASSED, ()),
+    ]
+    passed: list[typing.Any] = []
+    for one in found:
+        known = [_of_original(oldest), *passed]
+        if one.get(_BINDING) and not any(_is_same_binding(one, other) for other in known):
+            passed.append(one)
+    return passed
+
+
+def _is_same_binding(one: Snapshot, other: Snapshot) -> bool:
+    return one.get(_BINDING) == other.get(_BINDING) and one.get(_LEVELS) == other.get(_LEVELS)

@@ -10,8 +10,8 @@ resources write together in the backend:
 - ``acl/<group>/<digest>``: the access rule that equal rules of one group share,
 - ``hcg/<network>``: the HA chassis group of a network, which external ports write, and which
   follows the gateway of a router there (``link_network_ha_chassis_group`` in ``ovn_client.py``),
-- ``link/<digest>``: the port of a switch that a port is plugged at, by its binding profile. Another
-  port may be plugged there next, on another network: Ironic's do,
+- ``link/<digest>``: the port of a switch that a port is plugged at, by its binding profile
+  (``model.profiles``). Another port may be plugged there next, on another network: Ironic's do,
 - ``metadata/<network>``: the network's metadata port, which each of its subnets reads and writes,
 - ``port-fip/<port>``: the floating address that a port's row in the backend names, which each of
   its floating IPs writes (``_create_or_update_floatingip`` in ``ovn_client.py``),

@@ -424,7 +424,7 @@ def test_check_says_all_that_is_wrong_at_once_and_no_secret() -> None:
     port = processes.free_port()
     profile = neutron.Profile(
         database_url=f"mysql+pymysql://neutron:hunter2@127.0.0.1:{port}/neutron",
-        mechanism_drivers=("ovn", "l2population"),
+        mechanism_drivers=("ovn", "macvtap"),
         service_plugins=("router",),
         workflow={"conductr": "embedded"},
         options={"service_providers": {"service_provider": "L3_ROUTER_NAT:dvr:x.Dvr"}},
@@ -433,7 +433,7 @@ def test_check_says_all_that_is_wrong_at_once_and_no_secret() -> None:
         done = run(deployment, "check")
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout.count("Result: Failure") == 4
-    for words in ("'router' in service_plugins", "'l2population'", "provider dvr", "conductr"):
+    for words in ("'router' in service_plugins", "'macvtap'", "provider dvr", "conductr"):
         assert words in done.stdout
     assert "127.0.0.1' ([Errno 111]" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr

@@ -220,6 +220,21 @@ def test_what_a_driver_returned_is_handed_to_its_next_task(world: World) -> None
         world.journal.succeed(claim, (), {"ovn": {"mtu": 1442}})
 
 
+def test_what_a_driver_has_applied_of_others_is_told_to_it_alone(world: World) -> None:
+    for resource, body in (("port/p", {"mtu": 1}), ("port/q", {"mtu": 2}), ("network/p", {})):
+        world.record(change(resource))
+        claim = world.claim()
+        assert claim is not None
+        world.journal.start_tasks(claim, PLANNED)
+        world.journal.succeed(claim, (), {"ovn": body, "fabric": {"vlan": 7}})
+    assert world.journal.applied_of("ovn", "port", ["q", "p", "unknown"]) == {
+        "p": {"mtu": 1},
+        "q": {"mtu": 2},
+    }
+    assert world.journal.applied_of("ovn", "port", ["q"]) == {"q": {"mtu": 2}}
+    assert world.journal.applied_of("other", "port", ["p"]) == {}
+
+
 def test_start_that_was_committed_unseen_is_gone_on_with(world: World) -> None:
     world.record(change("port/p"))
     claim = world.claim()

@@ -5,7 +5,7 @@
 
 import pytest
 
-from networking_workflow.model import keys as model_keys
+from networking_workflow.model import profiles
 from tests.functional.capture import inprocess
 from tests.functional.capture.world import NAME, key, made_with_external_port, only
 
@@ -76,7 +76,7 @@ def test_external_port_writes_its_networks_chassis_group(world):
 def test_ports_at_one_port_of_a_switch_conflict_across_networks(world):
     link = {"switch_info": "leaf", "port_id": "eth1"}
     at = {"binding:vnic_type": "baremetal", "binding:profile": {"local_link_information": [link]}}
-    (digest,) = model_keys.links(at["binding:profile"])
+    (digest,) = profiles.links(at["binding:profile"])
     networks = [world.neutron.create("network", name=f"plugged-{n}") for n in (1, 2)]
     with world.neutron.capturing() as found:
         for network in networks:

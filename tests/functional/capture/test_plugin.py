@@ -55,7 +55,7 @@ def test_ports_come_sorted(neutron):
     [
         ("DEFAULT", "service_plugins", ["local_ip"]),
         ("ml2", "extension_drivers", ["port_security", "testdb"]),
-        ("ml2", "mechanism_drivers", ["l2population"]),
+        ("ml2", "mechanism_drivers", ["macvtap"]),
     ],
 )
 def test_uncovered_plugin_stops_the_start(neutron, capsys, monkeypatch, group, option, value):

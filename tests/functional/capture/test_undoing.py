@@ -18,7 +18,7 @@ from sqlalchemy import event, orm
 from networking_workflow.capture import images
 from networking_workflow.journal import tables
 from tests.functional.capture import inprocess, undoing
-from tests.functional.capture.world import World
+from tests.functional.capture.world import World, host_bound_port, only
 from tests.waiting import wait_until
 
 PATIENCE_S = 30.0
@@ -271,3 +271,93 @@ def test_what_backends_say_of_a_status_meanwhile_hinders_no_undoing(
     restored = call.undo()
     assert restored.done, restored.why_not
     assert made or world.neutron.show("port", port["id"])["binding:host_id"] == ""
+
+
+HOST = "host-ovs-no_filter"
+
+
+def up_port(world: World) -> dict[str, typing.Any]:
+    """Return a bound port that its backend has reported to be up."""
+    port: dict[str, typing.Any] = host_bound_port(world)
+    world.neutron.plugin.update_port_status(world.neutron.context(), port["id"], "ACTIVE")
+    return port
+
+
+#: What a call does to a port, and the port's status once the call is undone.
+ENDS: dict[str, tuple[typing.Callable[[World, typing.Any], typing.Any], str]] = {
+    "moved": (lambda w, port: move(w, port, "host-bridge-filter"), "DOWN"),
+    "unbound": (lambda w, port: move(w, port, ""), "DOWN"),
+    "plugged elsewhere": (lambda w, port: plug(w, port, "eth2"), "DOWN"),
+    "deleted": (lambda w, port: w.neutron.delete("port", port["id"]), "DOWN"),
+    "renamed": (lambda w, port: w.neutron.update("port", port["id"], name="x"), "ACTIVE"),
+}
+
+
+def move(world: World, port: typing.Any, host: str) -> None:
+    world.neutron.update("port", port["id"], **{"binding:host_id": host})
+
+
+def plug(world: World, port: typing.Any, name: str) -> None:
+    link = {"switch_info": "leaf", "port_id": name}
+    profile = {"local_link_information": [link]}
+    world.neutron.update("port", port["id"], **{"binding:profile": profile})
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_port_whose_binding_goes_back_is_down_until_its_backend_reports_it(
+    world: World, how: str
+) -> None:
+    do, status = ENDS[how]
+    port = up_port(world)
+    call = undoing.Call(world.neutron, lambda: do(world, port))
+    if how == "moved":  # and has come up where the call moved it
+        world.neutron.plugin.update_port_status(world.neutron.context(), port["id"], "ACTIVE")
+    call.fail()
+    assert call.undo().done
+    shown = world.neutron.show("port", port["id"])
+    assert (shown["status"], shown["binding:host_id"]) == (status, HOST)
+    assert shown["binding:vif_type"] == "ovs"
+
+
+@pytest.mark.parametrize("kind", ["network", "subnet", "port"])
+def test_what_a_call_made_is_deleted_with_all_that_a_driver_needs(world: World, kind: str) -> None:
+    """A task that failed may have left something of it in the backend."""
+    bodies: dict[str, dict[str, typing.Any]] = {
+        "network": {"name": "new"},
+        "subnet": {"network_id": world.network["id"], "cidr": "10.9.0.0/24", "ip_version": 4},
+        "port": {
+            "network_id": world.network["id"],
+            "fixed_ips": [{"subnet_id": world.subnet["id"]}],
+            "binding:host_id": HOST,
+        },
+    }
+    call = undoing.Call(world.neutron, lambda: world.neutron.create(kind, **bodies[kind]))
+    call.fail()
+    with world.neutron.capturing() as found:
+        assert call.undo().done
+    snapshot = only(found, kind, "delete").row.snapshot
+    assert snapshot["deleted"]["id"] == call.answer["id"]
+    edge = snapshot["edge"]
+    if kind == "subnet":
+        assert edge["network"]["id"] == world.network["id"]
+    else:
+        assert [segment["network_type"] for segment in edge["segments"]] == ["geneve"]
+    if kind == "port":
+        assert edge["binding"]["host"] == snapshot["deleted"]["binding:host_id"] == HOST
+        assert [level["driver"] for level in edge["binding_levels"]] == ["test"]
+
+
+def test_port_that_goes_back_says_where_the_call_had_moved_it(world: World) -> None:
+    """A task that failed may have left something there."""
+    port = up_port(world)
+    call = undoing.Call(world.neutron, lambda: plug(world, port, "eth2"))
+    call.fail()
+    with world.neutron.capturing() as found:
+        assert call.undo().done
+    snapshot = only(found, "port", "update").row.snapshot
+    plugged = links_of(snapshot["original"]["binding:profile"])
+    assert plugged == links_of(snapshot["edge"]["original_binding"]["profile"]) == ["eth2"]
+
+
+def links_of(profile: dict[str, typing.Any]) -> list[str]:
+    return [link["port_id"] for link in profile["local_link_information"]]

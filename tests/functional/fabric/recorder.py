@@ -9,7 +9,7 @@ import typing
 from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
 
-from networking_workflow.capture import changes, mechanisms, snapshots, workflows
+from networking_workflow.capture import changes, edges, snapshots, workflows
 from networking_workflow.model import states
 
 Json = dict[str, typing.Any]
@@ -84,13 +84,13 @@ class Recorder(api.MechanismDriver):
         return json.loads(json.dumps(workflows._snapshot(note, edges)))
 
     def delete_network_precommit(self, context: typing.Any) -> None:
-        self._keep("network", context, mechanisms._network_extras(context))
+        self._keep("network", context, edges.network_extras(context))
 
     def delete_subnet_precommit(self, context: typing.Any) -> None:
         self._keep("subnet", context, {"network": context.network.current})
 
     def delete_port_precommit(self, context: typing.Any) -> None:
-        self._keep("port", context, mechanisms._port_extras(context))
+        self._keep("port", context, edges.port_extras(context))
 
     def _keep(self, resource_type: str, context: typing.Any, extras: Json) -> None:
         edge = changes.Edge(

@@ -4,13 +4,15 @@
 """What the adapter hands to a driver is, key by key, what stock ML2 hands to it."""
 
 import collections.abc
+import dataclasses
 import pathlib
 import typing
 
 import pytest
 
 from networking_workflow.drivers import contexts, ml2, protocol
-from networking_workflow.model import errors, running, states
+from networking_workflow.model import errors, profiles, running, states
+from networking_workflow.model.keys import Key, Mode
 from tests.functional.fabric import cloud, neutron_process, recorder
 from tests.unit.drivers.test_ml2 import CLAIM
 
@@ -253,6 +255,33 @@ def test_no_hook_is_called_once_the_lease_is_lost(neutron: neutron_process.Neutr
         assert neutron.call(follow_until_the_lease_is_lost, port["id"], looks) == hooks
 
 
+def report_active(plugin: typing.Any, port_id: str) -> None:
+    """Say what a backend says that has plugged a port."""
+    plugin.update_port_status(cloud.request(), port_id, "ACTIVE")
+
+
+def test_port_that_is_bound_anew_is_down_however_often_that_is_tried(
+    neutron: neutron_process.Neutron,
+) -> None:
+    """What is unbound first may be unplugged where the port is plugged today."""
+    network = neutron.call(cloud.create_network)
+    neutron.call(follow, "network", network["id"], CREATE, None)
+    port = neutron.call(cloud.create_port, network["id"], {"binding:host_id": "one"})
+    _, kept = neutron.call(follow, "port", port["id"], CREATE, None)
+
+    neutron.call(cloud.update, "port", port["id"], {"binding:host_id": "two"})
+    neutron.call(follow, "port", port["id"], UPDATE, kept)
+    neutron.call(report_active, port["id"])
+    both, kept = neutron.call(follow, "port", port["id"], UPDATE, kept)
+    said = [(one["vif_type"], one["status"], one["current"]["status"]) for _, one in both.ours]
+    assert said == [("unbound", "DOWN", "DOWN"), ("other", "DOWN", "DOWN")]
+    assert kept["current"]["status"] == "ACTIVE"
+
+    neutron.call(cloud.update, "port", port["id"], {"name": "renamed"})
+    both, _ = neutron.call(follow, "port", port["id"], UPDATE, kept)
+    assert [one["status"] for _, one in both.ours] == ["ACTIVE"]
+
+
 def assert_spans(both: Both) -> None:
     """Stock says the host, then the binding; our one update leads from before to after both."""
     assert [hook for hook, _ in both.stock] == ["update_port_postcommit"] * 2
@@ -294,10 +323,16 @@ def test_distributed_port_has_one_context_a_host(neutron: neutron_process.Neutro
     assert_equal(both, "delete_port_postcommit", "delete_port_postcommit")
 
 
-def heal(plugin: typing.Any, port_id: str, snapshot: Json) -> list[tuple[str, Json]]:
-    """Apply an update of a port that the driver has never applied."""
+def heal(
+    plugin: typing.Any, port_id: str, snapshot: Json, applied: Json | None = None
+) -> list[tuple[str, Json]]:
+    """Apply an update of a port that the driver has never applied, or last so."""
     target = protocol.Target(
-        resource_type="port", resource_id=port_id, operation=UPDATE, snapshot=snapshot
+        resource_type="port",
+        resource_id=port_id,
+        operation=UPDATE,
+        snapshot=snapshot,
+        applied=applied,
     )
     _DRIVERS["ours"].taken()
     _DRIVERS["adapter"].apply(target)
@@ -311,6 +346,13 @@ def levels_of(plugin: typing.Any, port_id: str) -> list[Json]:
     return [{name: level[name] for name in names} for level in place.levels]
 
 
+def binding_of(port: Json, levels: list[Json]) -> Json:
+    """Return what capture keeps of how a port was bound."""
+    names = ("host_id", "vnic_type", "profile", "vif_type", "vif_details")
+    binding = {name.removesuffix("_id"): port[f"binding:{name}"] for name in names}
+    return {"original_binding": binding, "original_binding_levels": levels}
+
+
 def test_port_moved_before_it_was_ever_applied_is_taken_off_its_old_place(
     neutron: neutron_process.Neutron,
 ) -> None:
@@ -321,17 +363,12 @@ def test_port_moved_before_it_was_ever_applied_is_taken_off_its_old_place(
     levels = neutron.call(levels_of, port["id"])
     neutron.call(cloud.update, "port", port["id"], {"binding:host_id": "two"})
 
-    edge = {
-        "original_binding": {
-            "host": "one",
-            "vnic_type": before["binding:vnic_type"],
-            "profile": before["binding:profile"],
-            "vif_type": before["binding:vif_type"],
-            "vif_details": before["binding:vif_details"],
-        },
-        "original_binding_levels": levels,
+    snapshot = {
+        "version": 1,
+        "original": before,
+        "deleted": None,
+        "edge": binding_of(before, levels),
     }
-    snapshot = {"version": 1, "original": before, "deleted": None, "edge": edge}
     (_, created), (_, taken_off), (_, bound) = neutron.call(heal, port["id"], snapshot)
     assert (created["vif_type"], created["original"]) == ("unbound", None)
     assert (taken_off["original_host"], taken_off["original_vif_type"]) == ("one", "other")
@@ -340,3 +377,108 @@ def test_port_moved_before_it_was_ever_applied_is_taken_off_its_old_place(
     assert (taken_off["vif_type"], taken_off["binding_levels"]) == ("unbound", None)
     assert (bound["original_vif_type"], bound["vif_type"]) == ("unbound", "other")
     assert (bound["host"], len(bound["binding_levels"])) == ("two", 1)
+
+
+@pytest.mark.parametrize("is_applied", [True, False], ids=["applied", "never applied"])
+@pytest.mark.parametrize("last", ["", "one", "three"], ids=["unbound", "bound as before", "moved"])
+def test_port_is_taken_off_every_place_that_changes_taken_as_one_have_tried(
+    neutron: neutron_process.Neutron, is_applied: bool, last: str
+) -> None:
+    network = neutron.call(cloud.create_network)
+    port = neutron.call(cloud.create_port, network["id"], {"binding:host_id": "one"})
+    first = neutron.call(cloud.get, "port", port["id"])
+    first_levels = neutron.call(levels_of, port["id"])
+    _, kept = neutron.call(follow, "port", port["id"], CREATE, None)
+    neutron.call(cloud.update, "port", port["id"], {"binding:host_id": "two"})
+    tried = neutron.call(cloud.get, "port", port["id"])
+    tried_levels = neutron.call(levels_of, port["id"])
+    neutron.call(cloud.update, "port", port["id"], {"binding:host_id": last})
+
+    passed = [{"original": tried, **binding_of(tried, tried_levels)}]
+    edge = {**binding_of(first, first_levels), "passed": passed}
+    snapshot = {"version": 1, "original": first, "deleted": None, "edge": edge}
+    calls = neutron.call(heal, port["id"], snapshot, kept if is_applied else None)
+    unbound = [said["original_host"] for _, said in calls if said["original_vif_type"] == "other"]
+    assert unbound == (["two"] if last == "one" else ["one", "two"])
+    assert {said["vif_type"] for _, said in calls[:-1]} == {"unbound"}
+    _, end = calls[-1]
+    assert (end["host"], end["vif_type"]) == (last, "other" if last else "unbound")
+
+
+def plugged(name: str, host: str) -> Json:
+    """Return what Ironic says of a port that is plugged at a port of a switch."""
+    link = {"switch_info": "leaf", "port_id": name}
+    return {"binding:host_id": host, "binding:profile": {"local_link_information": [link]}}
+
+
+def leave(
+    plugin: typing.Any, port_id: str, applied: Json, plugged_there: Json, keys: list[str]
+) -> list[Json]:
+    """Let the adapter follow a port that has left its place; the workflow holds these keys.
+
+    :param plugged_there: what the driver has applied of other ports, by id.
+    """
+    target = protocol.Target(
+        resource_type="port",
+        resource_id=port_id,
+        operation=UPDATE,
+        applied=applied,
+        applied_of=lambda ids: {each: plugged_there[each] for each in ids if each in plugged_there},
+    )
+    claim = dataclasses.replace(CLAIM, keys=dict.fromkeys(keys, Mode.EXCLUSIVE))
+    token = running.RUNNING.set(running.RunningTask(claim=claim, task_id="t1", task_name="ours"))
+    _DRIVERS["ours"].taken()
+    try:
+        _DRIVERS["adapter"].apply(target)
+    finally:
+        running.RUNNING.reset(token)
+    return [said for _, said in _DRIVERS["ours"].taken()]
+
+
+@pytest.mark.parametrize(
+    ("other_host", "is_plugged", "is_held", "is_left"),
+    [
+        (None, False, False, True),
+        ("", False, False, True),
+        ("two", False, True, True),
+        ("two", False, False, False),
+        ("two", True, True, False),
+        ("two", True, False, False),
+    ],
+    ids=[
+        "nobody is there",
+        "another is to be there some time",
+        "another waits for this workflow",
+        "another may be plugged at this moment",
+        "another was plugged before a retry",
+        "another was plugged",
+    ],
+)
+@pytest.mark.parametrize("last", ["", "three"], ids=["unbound", "moved"])
+def test_port_leaves_a_switch_port_unless_another_is_plugged_there_by_now(
+    neutron: neutron_process.Neutron,
+    other_host: str | None,
+    is_plugged: bool,
+    is_held: bool,
+    is_left: bool,
+    last: str,
+) -> None:
+    network = neutron.call(cloud.create_network)
+    port = neutron.call(cloud.create_port, network["id"], plugged("eth1", "one"))
+    _, kept = neutron.call(follow, "port", port["id"], CREATE, None)
+    elsewhere = plugged("eth2", last) if last else {"binding:host_id": "", "binding:profile": {}}
+    neutron.call(cloud.update, "port", port["id"], elsewhere)
+    others = {}
+    if other_host is not None:
+        there = plugged("eth1", other_host)
+        other = neutron.call(cloud.create_port, network["id"], there)
+        _, others[other["id"]] = neutron.call(follow, "port", other["id"], CREATE, None)
+    links = profiles.links(plugged("eth1", "one")["binding:profile"])
+    keys = [str(Key("default", "link", link)) for link in links] if is_held else []
+
+    said = neutron.call(leave, port["id"], kept, others if is_plugged else {}, keys)
+    assert any(one["original_vif_type"] == "other" for one in said) is is_left
+    assert (said[-1]["host"], said[-1]["vif_type"]) == (last, "other" if last else "unbound")
+    assert all(one["status"] == "DOWN" for one in said)
+    for each in (port["id"], *others):
+        neutron.call(cloud.delete, "port", each)

@@ -1,7 +1,7 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""Neutron's own drivers for agents: they have no hook after a commit, Neutron tells the agents.
+"""Neutron's own drivers for agents: these are told in the call, as with stock, by no task.
 
 The agents here are rows of the database and listeners on the message bus of this one process.
 """
@@ -25,7 +25,11 @@ _RPC = "[DEFAULT]\nrpc_workers = 1\n"
 AGENTS: dict[str, Json] = {
     "neutron-openvswitch-agent": {
         "agent_type": "Open vSwitch agent",
-        "configurations": {"bridge_mappings": {"physnet1": "br-physnet1"}},
+        "configurations": {
+            "bridge_mappings": {"physnet1": "br-physnet1"},
+            "tunneling_ip": "192.0.2.11",
+            "l2pop_network_types": ["vlan"],
+        },
     },
     "neutron-sriov-nic-agent": {
         "agent_type": "NIC Switch agent",
@@ -42,6 +46,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
+        self.entries: list[tuple[str, Json]] = []  #: of their forwarding tables
 
     def port_update(self, _context: typing.Any, port: Json, **_more: typing.Any) -> None:
         self.told.append(("port_update", port["id"]))
@@ -51,6 +56,15 @@ class Listener:
 
     def network_delete(self, _context: typing.Any, network_id: str, **_more: typing.Any) -> None:
         self.told.append(("network_delete", network_id))
+
+    def add_fdb_entries(self, _context: typing.Any, fdb_entries: Json) -> None:
+        self.entries.append(("add", fdb_entries))
+
+    def remove_fdb_entries(self, _context: typing.Any, fdb_entries: Json) -> None:
+        self.entries.append(("remove", fdb_entries))
+
+    def update_fdb_entries(self, _context: typing.Any, fdb_entries: Json) -> None:
+        self.entries.append(("update", fdb_entries["chg_ip"]))
 
 
 LISTENER = Listener()
@@ -62,7 +76,10 @@ def listen(_plugin: typing.Any) -> None:
     from neutron_lib.agent import topics
 
     connection = rpc.Connection()
-    for resource, change in (("port", "update"), ("port", "delete"), ("network", "delete")):
+    for resource, change in (
+        *(("port", "update"), ("port", "delete"), ("network", "delete")),
+        (topics.L2POPULATION, topics.UPDATE),
+    ):
         topic = topics.get_topic_name(topics.AGENT, resource, change)
         connection.create_consumer(topic, [LISTENER], fanout=True)
     connection.consume_in_threads()
@@ -70,6 +87,25 @@ def listen(_plugin: typing.Any) -> None:
 
 def told(_plugin: typing.Any) -> list[tuple[str, str]]:
     return LISTENER.told
+
+
+def forwarded(_plugin: typing.Any, network_id: str) -> list[tuple[str, Json]]:
+    """Return how the agents were told to change the entries of a network: by the host's address."""
+    return [
+        (how, {host: _plain(ports) for host, ports in _by_host(entries[network_id]).items()})
+        for how, entries in LISTENER.entries
+        if network_id in entries
+    ]
+
+
+def _by_host(entries: Json) -> Json:
+    return typing.cast(Json, entries.get("ports", entries))
+
+
+def _plain(entries: typing.Any) -> typing.Any:
+    if isinstance(entries, dict):
+        return {name: _plain(each) for name, each in entries.items()}
+    return [tuple(entry) for entry in entries]
 
 
 def register_agents(plugin: typing.Any) -> None:
@@ -99,7 +135,7 @@ def report_up(plugin: typing.Any, port_id: str) -> None:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[clouds.Cloud]:
     with clouds.running(
         tmp_path_factory.mktemp("agents"),
-        mechanism_drivers="openvswitch,sriovnicswitch,genericswitch",
+        mechanism_drivers="openvswitch,sriovnicswitch,l2population,genericswitch",
         configuration=_RPC + genericswitch.CONFIGURATION,
     ) as running:
         running.call(genericswitch.watch)
@@ -143,6 +179,31 @@ def test_agents_are_told_by_neutron_and_the_port_has_no_task(
     cloud.delete("network", network["id"])
     agents_hear(cloud, "network_delete", network["id"])
     cloud.settles()
+
+
+def test_agents_are_told_in_the_call_who_has_which_address(cloud: clouds.Cloud) -> None:
+    network = cloud.create("network")
+    subnet = cloud.create("subnet", network_id=network["id"])
+    port = cloud.create("port", network_id=network["id"], **{"binding:host_id": HOST})
+    (first,) = (one["ip_address"] for one in port["fixed_ips"])
+    mac, flooding, host = port["mac_address"], ("00:00:00:00:00:00", "0.0.0.0"), "192.0.2.11"
+
+    def agents_have_heard(how: str, entries: typing.Any) -> None:
+        wait_until(
+            lambda: (how, {host: entries}) in cloud.call(forwarded, network["id"]),
+            clouds.PATIENCE_S,
+            lambda: f"{how} {entries} to be told; it is {cloud.call(forwarded, network['id'])}",
+        )
+
+    cloud.call(report_up, port["id"])
+    agents_have_heard("add", [flooding, (mac, first)])
+    second = {"subnet_id": subnet["id"], "ip_address": "10.0.0.200"}
+    cloud.update("port", port["id"], fixed_ips=[second])
+    agents_have_heard("update", {"before": [(mac, first)], "after": [(mac, "10.0.0.200")]})
+    cloud.delete("port", port["id"])
+    agents_have_heard("remove", [flooding, (mac, "10.0.0.200")])
+    cloud.settles()
+    assert {task.driver for task in cloud.tasks(port["id"])} == {"genericswitch"}
 
 
 def test_switch_is_programmed_by_tasks_beside_them(cloud: clouds.Cloud) -> None:

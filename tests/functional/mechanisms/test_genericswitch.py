@@ -43,6 +43,7 @@ class Leaf(logging.Handler):
         self.vlans: set[int] = set()
         self.ports: dict[str, int] = {}
         self.commands: list[str] = []
+        self.loses_answers = False
 
     def emit(self, record: logging.LogRecord) -> None:
         command = record.getMessage()
@@ -57,6 +58,8 @@ class Leaf(logging.Handler):
             self.vlans.discard(int(found[1]))
         else:
             raise AssertionError(f"what does {command!r} do?")
+        if self.loses_answers:
+            raise ConnectionResetError(f"the answer to {command!r} is lost")
 
 
 LEAF = Leaf()
@@ -75,6 +78,10 @@ def held(_plugin: typing.Any) -> tuple[set[int], dict[str, int], list[str]]:
 def set_failing(plugin: typing.Any, probability: float) -> None:
     driver = plugin.mechanism_manager.mech_drivers["genericswitch"].obj
     driver.switches["leaf"].ngs_config["ngs_fake_failure_prob"] = probability
+
+
+def lose_answers(_plugin: typing.Any, lost: bool) -> None:
+    LEAF.loses_answers = lost
 
 
 # -- the tests -------------------------------------------------------------------------------------
@@ -102,7 +109,12 @@ class Switch:
     def fail(self) -> None:
         self._cloud.call(set_failing, 1.0)
 
+    def lose_answers(self) -> None:
+        """Take every command, and answer none."""
+        self._cloud.call(lose_answers, True)
+
     def work(self) -> None:
+        self._cloud.call(lose_answers, False)
         self._cloud.call(set_failing, 0.0)
 
 
@@ -126,6 +138,21 @@ def cloud(
         yield running
 
 
+@pytest.fixture(scope="module")
+def patient_cloud(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> collections.abc.Iterator[clouds.Cloud]:
+    """The switch alone; what fails is tried until it works."""
+    with clouds.running(
+        tmp_path_factory.mktemp("patient"),
+        mechanism_drivers="genericswitch",
+        configuration=CONFIGURATION,
+        attempts=1000,
+    ) as running:
+        running.call(watch)
+        yield running
+
+
 @pytest.fixture
 def switch(cloud: clouds.Cloud) -> collections.abc.Iterator[Switch]:
     """The switch, which works before and after each test."""
@@ -142,13 +169,14 @@ def network(cloud: clouds.Cloud, switch: Switch) -> Json:
     return made
 
 
-def plugged_at(slot: str) -> Json:
+def plugged_at(*slots: str) -> Json:
     """Return what Ironic says of a node's port."""
-    link = {"switch_info": "leaf", "port_id": slot, "switch_id": "00:00:5e:00:53:01"}
+    switch = {"switch_info": "leaf", "switch_id": "00:00:5e:00:53:01"}
+    links = [{**switch, "port_id": slot} for slot in slots]
     return {
         "binding:host_id": "node-1",
         "binding:vnic_type": "baremetal",
-        "binding:profile": {"local_link_information": [link]},
+        "binding:profile": {"local_link_information": links},
     }
 
 
@@ -294,32 +322,105 @@ def test_port_deleted_after_a_move_that_failed_leaves_both_places(
 
 
 def test_switch_port_given_to_another_port_while_the_switch_was_down_is_that_ones(
-    tmp_path: pathlib.Path,
+    patient_cloud: clouds.Cloud,
 ) -> None:
     """As Ironic does: away from one network, on to the next, without a word about the switch."""
-    with clouds.running(
-        tmp_path, mechanism_drivers="genericswitch", configuration=CONFIGURATION, attempts=1000
-    ) as cloud:
-        cloud.call(watch)
-        switch = Switch(cloud)
-        provisioning, tenants = cloud.create("network"), cloud.create("network")
-        first = cloud.create("port", network_id=provisioning["id"], **plugged_at("eth1"))
-        cloud.settles()
-        switch.fail()
-        cloud.delete("port", first["id"])
-        cloud.comes_to(first["id"], "RETRYING")
-        second = cloud.create("port", network_id=tenants["id"], **plugged_at("eth1"))
-        cloud.comes_to(second["id"], "WAITING")
-        assert cloud.workflows(second["id"])[0].blocked_by == cloud.latest(first["id"]).id
-        switch.work()
-        cloud.settles()
-        assert switch.ports == {"eth1": vlan_of(tenants)}
-        assert switch.commands[-2:] == [
-            "delete port eth1",
-            f"plug port eth1 to network {vlan_of(tenants)}",
-        ]
-        shown = cloud.show("port", second["id"])
-        assert (shown["status"], shown["sync_state"]) == ("ACTIVE", "SYNCED")
+    cloud, switch = patient_cloud, Switch(patient_cloud)
+    provisioning, tenants = cloud.create("network"), cloud.create("network")
+    first = cloud.create("port", network_id=provisioning["id"], **plugged_at("eth1"))
+    cloud.settles()
+    switch.fail()
+    cloud.delete("port", first["id"])
+    cloud.comes_to(first["id"], "RETRYING")
+    second = cloud.create("port", network_id=tenants["id"], **plugged_at("eth1"))
+    cloud.comes_to(second["id"], "WAITING")
+    assert cloud.workflows(second["id"])[0].blocked_by == cloud.latest(first["id"]).id
+    switch.work()
+    cloud.settles()
+    assert switch.ports == {"eth1": vlan_of(tenants)}
+    assert switch.commands[-2:] == [
+        "delete port eth1",
+        f"plug port eth1 to network {vlan_of(tenants)}",
+    ]
+    shown = cloud.show("port", second["id"])
+    assert (shown["status"], shown["sync_state"]) == ("ACTIVE", "SYNCED")
+    cloud.delete("port", second["id"])
+    cloud.settles()
+
+
+@pytest.mark.parametrize("last", [None, "eth3"])
+def test_switch_port_that_was_tried_in_vain_and_left_again_is_unplugged(
+    patient_cloud: clouds.Cloud, last: str | None
+) -> None:
+    """Of the attempt nobody knows but the switch: it took the command, and its answer was lost."""
+    cloud, switch = patient_cloud, Switch(patient_cloud)
+    network = cloud.create("network")
+    port = cloud.create("port", network_id=network["id"])
+    cloud.settles()
+    switch.lose_answers()
+    cloud.update("port", port["id"], **plugged_at("eth2"))
+    cloud.comes_to(port["id"], "RETRYING")
+    switch.fail()
+    assert "eth2" in switch.ports
+    cloud.update("port", port["id"], **(plugged_at(last) if last else UNPLUGGED))
+    switch.work()
+    cloud.settles()
+    assert switch.ports == ({last: vlan_of(network)} if last else {})
+    cloud.delete("port", port["id"])
+    cloud.settles()
+    assert switch.ports == {}
+
+
+#: How a port that failed to leave its switch port is looked at again.
+AGAIN: dict[str, typing.Callable[[clouds.Cloud, str], typing.Any]] = {
+    "changed": lambda cloud, port_id: cloud.update("port", port_id, name="later"),
+    "deleted": lambda cloud, port_id: cloud.delete("port", port_id),
+    "retried": lambda cloud, port_id: cloud.call(retry, cloud.latest(port_id).id),
+}
+
+
+@pytest.mark.parametrize("how", AGAIN)
+def test_switch_port_of_another_is_left_alone_by_a_port_that_failed_to_leave_it(
+    cloud: clouds.Cloud, switch: Switch, network: Json, how: str
+) -> None:
+    port = cloud.create("port", network_id=network["id"], **plugged_at("eth10", "eth11"))
+    cloud.comes_to(port["id"], "SUCCESS")
+    switch.fail()
+    cloud.update("port", port["id"], **UNPLUGGED)
+    cloud.comes_to(port["id"], "FAILED")
+    switch.work()
+    other = cloud.create("network")
+    second = cloud.create("port", network_id=other["id"], **plugged_at("eth10"))
+    cloud.comes_to(second["id"], "SUCCESS")
+
+    AGAIN[how](cloud, port["id"])
+    cloud.comes_to(port["id"], "SUCCESS")
+    assert switch.ports["eth10"] == vlan_of(other)
+    assert "eth11" not in switch.ports  # nobody else's
+    shown = cloud.show("port", second["id"])
+    assert (shown["status"], shown["sync_state"]) == ("ACTIVE", "SYNCED")
+    for each in (port, second):
+        cloud.delete("port", each["id"])
+    cloud.settles()
+    assert not switch.ports.keys() & {"eth10", "eth11"}
+
+
+def test_switch_port_of_another_is_left_alone_by_a_failed_delete_that_is_retried(
+    cloud: clouds.Cloud, switch: Switch, network: Json
+) -> None:
+    port = cloud.create("port", network_id=network["id"], **plugged_at("eth12"))
+    cloud.comes_to(port["id"], "SUCCESS")
+    switch.fail()
+    cloud.delete("port", port["id"])
+    cloud.comes_to(port["id"], "FAILED")
+    switch.work()
+    other = cloud.create("network")
+    second = cloud.create("port", network_id=other["id"], **plugged_at("eth12"))
+    cloud.comes_to(second["id"], "SUCCESS")
+    cloud.call(retry, cloud.latest(port["id"]).id)
+    cloud.comes_to(port["id"], "SUCCESS")
+    assert switch.ports["eth12"] == vlan_of(other)
+    cloud.delete("port", second["id"])
 
 
 def test_trunks_beside_it_are_refused_at_start_by_name(tmp_path: pathlib.Path) -> None:

@@ -53,7 +53,7 @@ def test_what_becomes_workflows_is_accepted():
         ("service_plugins", "some.third.party.Plugin"),
         ("extension_drivers", "testdb"),
         ("mechanism_drivers", "macvtap"),
-        ("mechanism_drivers", "l2population"),
+        ("mechanism_drivers", "ovn-sync"),
     ],
 )
 def test_uncovered_plugin_is_refused_by_name(option, name):
@@ -77,7 +77,7 @@ def test_refused_start_ends_with_the_error_in_words(capsys):
     assert "'local_ip'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", sorted(refusals.AGENTS_MECHANISM_DRIVERS))
+@pytest.mark.parametrize("name", ["openvswitch", "sriovnicswitch"])
 def test_driver_for_agents_has_no_hook_after_a_commit(name):
     """Neutron tells the agents: if a release moves that to a hook, it is a task, and looked at."""
     (entry,) = importlib.metadata.entry_points(group="neutron.ml2.mechanism_drivers", name=name)

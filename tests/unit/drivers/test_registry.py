@@ -30,13 +30,24 @@ class Hears(Deaf):
         """Do nothing."""
 
 
-def test_a_driver_is_known_by_its_hooks_and_by_the_ports_that_it_binds():
-    drivers = {"ovn": Deaf(), "deaf": Deaf(), "binds": Binds(), "hears": Hears()}
+def plugin_with(**drivers):
     ordered = [types.SimpleNamespace(name=name, obj=one) for name, one in drivers.items()]
     manager = types.SimpleNamespace(ordered_mech_drivers=ordered)
-    assert registry.known_kinds(types.SimpleNamespace(mechanism_manager=manager)) == {
+    return types.SimpleNamespace(mechanism_manager=manager)
+
+
+def test_a_driver_is_known_by_its_hooks_and_by_the_ports_that_it_binds():
+    drivers = {"ovn": Deaf(), "deaf": Deaf(), "binds": Binds(), "hears": Hears()}
+    assert registry.known_kinds(plugin_with(**drivers)) == {
         "ovn": None,
         "deaf": frozenset(),
         "binds": frozenset({"port"}),
         "hears": frozenset({"network", "subnet"}),
     }
+
+
+def test_a_driver_that_only_tells_agents_has_no_task():
+    plugin = plugin_with(hears=Hears(), l2population=Hears())
+    assert registry.known_kinds(plugin)["l2population"] == frozenset()
+    built = registry.build(plugin, registry.DriverSettings())
+    assert [driver.name for driver in built] == ["binding-hears", "hears"]

@@ -3,10 +3,14 @@
 
 """What several changes of one resource are together."""
 
+import functools
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from networking_workflow.model.states import Operation
-from networking_workflow.model.workflows import merge_operations, merge_snapshots
+from networking_workflow.model.workflows import PASSED, merge_operations, merge_snapshots
 
 CREATE, UPDATE, DELETE = Operation.CREATE, Operation.UPDATE, Operation.DELETE
 
@@ -37,6 +41,51 @@ def test_snapshots_keep_the_oldest_original_and_the_latest_of_the_rest() -> None
     }
 
 
+def left(host: str, name: str = "a") -> dict[str, Any]:
+    """Return the snapshot of a change of a port that was bound there."""
+    return {
+        "version": 1,
+        "original": {"name": name, "binding:host_id": host},
+        "deleted": None,
+        "edge": {
+            "original_binding": {"host": host},
+            "original_binding_levels": [{"host": host}],
+            "binding": {"host": "elsewhere"},
+        },
+    }
+
+
+def test_what_tells_of_the_original_is_of_the_same_state() -> None:
+    merged = merge_snapshots(left("one"), left("two"))
+    assert merged is not None
+    assert merged["original"]["binding:host_id"] == "one"
+    assert merged["edge"]["original_binding"] == {"host": "one"}
+    assert merged["edge"]["original_binding_levels"] == [{"host": "one"}]
+
+
+@pytest.mark.parametrize("first_two", [True, False], ids=["first two", "last two"])
+def test_places_on_the_way_are_kept_each_once_whatever_is_merged_first(first_two: bool) -> None:
+    changes = [left("one"), left("one", name="b"), left("two"), left("three"), left("two")]
+    deleted = {"version": 1, "original": None, "deleted": {"id": "p"}, "edge": {"network": {}}}
+    merged: Mapping[str, Any] | None
+    if first_two:
+        merged = functools.reduce(merge_snapshots, [*changes, deleted])
+    else:
+        merged = functools.reduce(
+            lambda later, one: merge_snapshots(one, later), [deleted, *changes[::-1]]
+        )
+    assert merged is not None
+    assert merged["original"]["name"] == "a"
+    assert merged["deleted"] == {"id": "p"}
+    passed = merged["edge"][PASSED]
+    assert [one["original"]["binding:host_id"] for one in passed] == ["two", "three"]
+    assert passed[0] == {
+        "original": {"name": "a", "binding:host_id": "two"},
+        "original_binding": {"host": "two"},
+        "original_binding_levels": [{"host": "two"}],
+    }
+
+
 def test_a_change_without_a_snapshot_adds_nothing() -> None:
     snapshot = {"version": 1, "original": None, "deleted": None, "edge": {}}
     assert merge_snapshots(None, snapshot) == merge_snapshots(snapshot, None) == snapshot
@@ -53,23 +102,3 @@ def test_a_binding_that_was_left_to_a_task_hides_no_original_of_a_later_change()
             "deleted": None,
             "edge": {"deferred_binding": {}, "x": 1},
         }
-
-
-def test_what_ml2_knew_of_the_original_is_of_the_same_moment_as_the_original():
-    def moved(since, to):
-        return {
-            "original": {"host": since},
-            "edge": {"original_binding_levels": [since], "binding_levels": [to]},
-        }
-
-    merged = merge_snapshots(moved("a", "b"), moved("b", "c"))
-    assert merged["original"] == {"host": "a"}
-    assert merged["edge"] == {"original_binding_levels": ["a"], "binding_levels": ["c"]}
-
-
-def test_a_change_that_knew_of_no_original_leaves_what_the_later_one_knew():
-    later = {"original": {"host": "a"}, "edge": {"original_vif_type": "unbound"}}
-    assert merge_snapshots({"edge": {"deferred": "x"}}, later)["edge"] == {
-        "deferred": "x",
-        "original_vif_type": "unbound",
-    }

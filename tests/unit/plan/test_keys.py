@@ -49,29 +49,9 @@ def test_external_port_writes_the_chassis_group_of_its_network():
     assert taken["default:network/n"] is S
 
 
-def test_ports_at_one_port_of_a_switch_conflict_by_either_name_of_the_switch():
-    def at(**link):
-        return {("link", one) for one in model_keys.links({"local_link_information": [link]})}
-
-    both = at(switch_id="00:00:5E:00:53:01", switch_info="leaf", port_id="eth1")
-    assert len(both) == 2
-    assert at(switch_id="00:00:5e:00:53:01", port_id="eth1") < both
-    assert at(switch_info="leaf", port_id="eth1") < both
-    assert not both & at(switch_info="leaf", port_id="eth2")
-    taken = keys.keys_for("default", "port", "p", [("network", "n"), *both])
-    assert {taken[f"default:link/{one}"] for _, one in both} == {X}
-
-
-@pytest.mark.parametrize(
-    "profile",
-    [
-        *(None, "", "{}", {}, {"local_link_information": None}, "local_link_information"),
-        *({"local_link_information": ["eth1", {"port_id": "eth1"}, 3]}, [], {"vlan": 1}),
-    ],
-    ids=repr,
-)
-def test_profile_without_a_switch_names_none(profile):
-    assert model_keys.links(profile) == frozenset()
+def test_port_at_a_port_of_a_switch_has_that_for_itself():
+    taken = keys.keys_for("default", "port", "p", [("network", "n"), ("link", "eth1")])
+    assert taken["default:link/eth1"] is X
 
 
 def test_rule_shares_its_groups_and_owns_its_acl():
