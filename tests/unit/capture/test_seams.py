@@ -43,6 +43,7 @@ from networking_workflow.capture import (
     seams,
     session,
 )
+from networking_workflow.drivers import registry as drivers_registry
 from networking_workflow.model import errors
 from tests.unit.upstream import RELEASE, moved
 
@@ -193,13 +194,31 @@ def test_another_release_of_ovn_is_refused(callbacks):
         seams.lift_ovn_subscriptions(object())
 
 
+class Heard:
+    """A mechanism driver that notes which of its hooks are called."""
+
+    def __init__(self):
+        self.hooks = []
+
+    def __getattr__(self, name):
+        return lambda _context: self.hooks.append(name)
+
+
 @pytest.mark.parametrize("resource", ["network", "subnet", "port"])
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
-def test_every_postcommit_of_the_manager_is_silent(operation, resource):
+def test_a_postcommit_of_the_manager_reaches_drivers_that_tell_agents_and_no_other(
+    operation, resource
+):
     name = f"{operation}_{resource}_postcommit"
     assert name in vars(mechanisms.CapturingMechanismManager)
     manager = object.__new__(mechanisms.CapturingMechanismManager)
-    assert getattr(manager, name)(None) is None
+    drivers = {alias: Heard() for alias in ("ovn", *sorted(drivers_registry.TELL_AGENTS))}
+    manager.ordered_mech_drivers = [
+        types.SimpleNamespace(name=alias, obj=driver) for alias, driver in drivers.items()
+    ]
+    getattr(manager, name)(None)
+    heard = {alias: driver.hooks for alias, driver in drivers.items()}
+    assert heard == {"ovn": [], **{alias: [name] for alias in drivers_registry.TELL_AGENTS}}
 
 
 def test_manager_has_no_call_on_drivers_that_is_not_known_here():
