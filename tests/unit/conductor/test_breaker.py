@@ -248,12 +248,20 @@ def test_one_that_falls_asleep_while_others_are_being_woken_is_not_forgotten(
 
 
 @pytest.fixture
-def breakers(driver, sleepers, room):
+def drivers(driver):
     """Two drivers that share their room, and one that has no limit."""
-    drivers = [MemoryDriver("binding-memory"), driver, MemoryDriver("other")]
+    return {
+        "binding-memory": MemoryDriver("binding-memory"),
+        "memory": driver,
+        "other": MemoryDriver("other"),
+    }
+
+
+@pytest.fixture
+def breakers(drivers, sleepers, room):
     config = settings.ConductorSettings(probe_s=0.01)
     rooms = {"binding-memory": room, "memory": room}
-    breakers = breaker.Breakers(drivers, sleepers, config, lambda: None, rooms)
+    breakers = breaker.Breakers(list(drivers.values()), sleepers, config, lambda: None, rooms)
     yield breakers
     breakers.stop()
 
@@ -268,11 +276,11 @@ def test_a_call_that_ends_wakes_one_of_all_that_share_its_room(breakers, sleeper
     assert sleepers.batches == [1]
 
 
-def test_who_shares_a_room_but_cannot_be_reached_is_left_asleep(breakers, sleepers, room):
+def test_who_shares_a_room_but_cannot_be_reached_is_left_asleep(breakers, drivers, sleepers, room):
     room.left = 0
     for name in ("binding-memory", "memory"):
         breakers[name].settled()
-    breakers["binding-memory"].open(errors.BackendUnreachable("no route"))
+    opened(breakers["binding-memory"], drivers["binding-memory"])
     sleepers.waiting, sleepers.of_others, room.left = 1, {"binding-memory": 1}, 5
     breakers.call_ended("binding-memory")
     assert (sleepers.waiting, sleepers.of_others) == (0, {"binding-memory": 1})
@@ -296,11 +304,11 @@ def test_those_that_share_a_room_take_no_more_turns_than_it_has(breakers, sleepe
 
 
 @pytest.mark.parametrize("why", ["no room", "no idle worker", "not reached"])
-def test_who_could_take_no_turn_does_not_even_look(breakers, sleepers, room, why):
+def test_who_could_take_no_turn_does_not_even_look(breakers, drivers, sleepers, room, why):
     sleepers.waiting, room.left = 1, 0 if why == "no room" else 1
     if why == "not reached":
         for name in ("binding-memory", "memory"):
-            breakers[name].open(errors.BackendUnreachable("no route"))
+            opened(breakers[name], drivers[name])
     breakers.take_turns(0 if why == "no idle worker" else 1)
     assert (sleepers.looks, sleepers.waiting) == (0, 1)
 
