@@ -170,7 +170,7 @@ def test_others_become_late_while_one_is_being_said_to_be(of_driver):
 
     def say():
         inside.set()
-        assert go.wait(5)
+        assert go.wait(30)
 
     driver = of_driver(timeout_s=SHORT_S, replace=lambda: replaced.append(1))
     begin(driver, say)
