@@ -25,7 +25,7 @@ from networking_workflow.api import (
     workflows,
 )
 from networking_workflow.capture import plugin as capture_plugin
-from networking_workflow.capture import seams, session
+from networking_workflow.capture import seams
 from networking_workflow.capture import workflows as capture_workflows
 from networking_workflow.cmd import assembly, embedded, servers
 from networking_workflow.conf import workflow as conf_workflow
@@ -59,7 +59,7 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
         browsers.allow()
         seams.see_every_request()
         super().__init__()
-        session.install(session.CaptureSettings(lanes=self._lanes()))
+        self.capture_changes(self._lanes())
         self.deferred_binding = conf_workflow.deferred_binding(cfg.CONF)
         registry.subscribe(self._process_started, resources.PROCESS, events.AFTER_INIT)
 

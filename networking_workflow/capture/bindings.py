@@ -124,6 +124,11 @@ def _walking(walk: _Walk | None) -> collections.abc.Iterator[None]:
 class DeferringMechanismManager(managers.MechanismManager):
     """ML2's manager, which may stop before a deferred driver, and ask on from there."""
 
+    def create_port_precommit(self, context: typing.Any) -> None:
+        """Call the drivers, and let the call know, when it binds, that it has made the port."""
+        super().create_port_precommit(context)
+        context.is_new = True
+
     def bind_port(self, context: typing.Any) -> None:
         """Ask the drivers, outside of any transaction.
 
@@ -159,17 +164,7 @@ class DeferringMechanismManager(managers.MechanismManager):
     def _bind_rest(self, context: typing.Any, walk: _Walk, rest: bindings.Deferral) -> None:
         """Ask who has not been asked: at the last level from the deferred driver on, then above."""
         context._clear_binding_levels()
-        for number, level in enumerate(rest.levels[:-1]):
-            context._push_binding_level(
-                port_objects.PortBindingLevel(
-                    context.plugin_context,
-                    port_id=context.current["id"],
-                    host=context.host,
-                    level=number,
-                    driver=level.driver,
-                    segment_id=level.segment_id,
-                )
-            )
+        _push_levels(context, [(level.driver, level.segment_id) for level in rest.levels[:-1]])
         last = len(rest.levels) - 1
         for number, level in enumerate(rest.levels):
             walk.enter(number, level.segments, chosen=level.chosen)
@@ -211,14 +206,15 @@ class DeferringMl2Plugin(ml2_plugin.Ml2Plugin):
         if not (self.deferred_binding and allow_commit and self._may_be_left(context)):
             with _walking(None):
                 return super()._bind_port_if_needed(context, *how)
-        if self._is_left(context):
-            return context
-        try:
-            with _walking(_Walk(self.deferred_binding)):
-                return super()._bind_port_if_needed(context, *how)
-        except Deferred as deferred:
-            self._leave(context, deferred.deferral)
-            return context
+        if not self._is_left(context):
+            try:
+                with _walking(_Walk(self.deferred_binding)):
+                    return super()._bind_port_if_needed(context, *how)
+            except Deferred as deferred:
+                self._leave(context, deferred.deferral)
+        if allow_notify and need_notify:
+            self._notify_port_updated(context)  # of a port that is not bound it tells nobody
+        return context
 
     def _may_be_left(self, context: typing.Any) -> bool:
         """Return whether there is something to bind, and a place that says that it is pending."""
@@ -230,8 +226,12 @@ class DeferringMl2Plugin(ml2_plugin.Ml2Plugin):
     def _is_left(self, context: typing.Any) -> bool:
         """Return whether a task has bound the port already, or is going to: nobody is asked again.
 
-        In the first case the context becomes that of the bound port.
+        In the first case the context becomes that of the bound port. In the second the newest
+        workflow of the driver's lane carries the binding: how an older one ends says nothing of the
+        port any more, and what it is told it may throw away, if the port was elsewhere meanwhile.
         """
+        if getattr(context, "is_new", False):
+            return False  # nobody else knows of the port yet
         wanted = bindings.inputs(context._binding)
         with db_api.CONTEXT_READER.using(context.plugin_context) as reader:
             port_id = context.current["id"]
@@ -245,9 +245,14 @@ class DeferringMl2Plugin(ml2_plugin.Ml2Plugin):
                 )
                 self._update_port_dict_binding(context.current, row)
                 return True
-            unfinished = queued.snapshots(reader.connection(), "port", port_id)
-        left = [bindings.of(snapshot) for snapshot in unfinished]
-        return any(one is not None and one.is_for(context._binding) for one in left)
+            unfinished = queued.of(reader.connection(), "port", port_id)
+        left = _left_to(unfinished, context._binding)
+        if left is None:
+            return False
+        deferral, is_carried = left
+        if not is_carried:
+            self._leave(context, deferral)
+        return True
 
     def _leave(self, context: typing.Any, deferral: bindings.Deferral) -> None:
         """Record a workflow that binds the port, unless what it is bound for has changed."""
@@ -325,8 +330,17 @@ class DeferringMl2Plugin(ml2_plugin.Ml2Plugin):
             self._commit_deferred(context, context, followed=True)
 
     def _commit_deferred(self, context: typing.Any, bound: typing.Any, *, followed: bool) -> None:
+        """Commit; what the database wants to have repeated is, for the drivers have answered."""
+        levels = [(level.driver, level.segment_id) for level in bound._binding_levels]
+
+        def commit() -> typing.Any:
+            bound._clear_binding_levels()
+            _push_levels(bound, levels)  # new ones: such an object can be made a row of once
+            return self._commit_port_binding(context, bound, need_notify=True)
+
+        repeated: typing.Callable[[], typing.Any] = db_api.retry_db_errors(commit)
         with session.following() if followed else contextlib.nullcontext():
-            committed, _, stale = self._commit_port_binding(context, bound, need_notify=True)
+            committed, _, stale = repeated()
         if not stale:
             self._notify_port_updated(committed)
 
@@ -350,3 +364,37 @@ class DeferringMl2Plugin(ml2_plugin.Ml2Plugin):
 def _active_binding(reader: typing.Any, port_id: str) -> typing.Any:
     found = reader.query(models.PortBinding).filter_by(port_id=port_id, status=constants.ACTIVE)
     return found.first()
+
+
+def _left_to(
+    unfinished: typing.Sequence[queued.Queued], binding: typing.Any
+) -> tuple[bindings.Deferral, bool] | None:
+    """Return what a task is going to bind a port for, if that is what the port asks for now.
+
+    And whether the newest workflow of its driver's lane carries it, and is still to run. A copy in
+    another lane has no such task. The last one found counts: it came furthest.
+    """
+    found: tuple[bindings.Deferral, bool] | None = None
+    for one in unfinished:
+        deferral = bindings.of(one.snapshot)
+        if deferral is None or not deferral.is_for(binding):
+            continue
+        if session.lane_of(deferral.driver) == one.lane:
+            newest = [other for other in unfinished if other.lane == one.lane][-1]
+            found = deferral, newest is one and not one.is_claimed
+    return found
+
+
+def _push_levels(context: typing.Any, levels: typing.Iterable[tuple[str, typing.Any]]) -> None:
+    """Let a context have these levels, (driver, segment) each, the outermost first."""
+    for number, (driver, segment_id) in enumerate(levels):
+        context._push_binding_level(
+            port_objects.PortBindingLevel(
+                context.plugin_context,
+                port_id=context.current["id"],
+                host=context.host,
+                level=number,
+                driver=driver,
+                segment_id=segment_id,
+            )
+        )

@@ -39,10 +39,6 @@ class QosDrivers(
         {qos_const.CREATE_POLICY, qos_const.UPDATE_POLICY, qos_const.DELETE_POLICY}
     )
 
-    def names(self) -> list[str]:
-        """Return the names of the drivers."""
-        return [driver.name for driver in self._drivers]
-
 
 class LogDrivers(
     _Capturing,
@@ -57,6 +53,12 @@ class LogDrivers(
         }
     )
 
-    def names(self) -> list[str]:
-        """Return the names of the drivers."""
-        return [driver.name for driver in self.drivers]
+
+def qos_drivers(manager: qos_manager.QosServiceDriverManager) -> list[str]:
+    """Return the names of the drivers of the QoS plugin."""
+    return [driver.name for driver in manager._drivers]
+
+
+def log_drivers(manager: log_manager.LoggingServiceDriverManager) -> list[str]:
+    """Return the names of the drivers of the logging plugin."""
+    return [driver.name for driver in manager.drivers]

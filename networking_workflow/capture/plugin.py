@@ -21,6 +21,7 @@ from networking_workflow.capture import (
     refusals,
     seams,
     session,
+    workflows,
 )
 from networking_workflow.model import errors
 from networking_workflow.model.modes import Mode
@@ -57,14 +58,16 @@ class CapturingMl2Plugin(bindings.DeferringMl2Plugin):
         exit_on_error(_refuse_uncovered)
         seams.see_service_plugins_loaded()
         super().__init__()
-        session.install()
+        self.capture_changes()
         if self.mode is Mode.SHADOW:
             self._leave_stock()
-            return
-        self._lift_subscriptions()
-        drivers = self.mechanism_manager.ordered_mech_drivers
-        hearing = {driver.name: seams.receivers_after_commit(driver.obj) for driver in drivers}
-        exit_on_error(lambda: refusals.refuse_receivers(hearing))
+        else:
+            self._lift_subscriptions()
+
+    def capture_changes(self, lanes: tuple[workflows.Lane, ...] = ()) -> None:
+        """Capture the changes of this process, for these lanes; none: for the default one."""
+        writes = self.mode is Mode.DRIVE
+        session.install(session.CaptureSettings(lanes=lanes, tasks_write=writes))
 
     @property
     def mechanism_manager(self) -> typing.Any:
@@ -104,39 +107,48 @@ class CapturingMl2Plugin(bindings.DeferringMl2Plugin):
     def service_plugins_loaded(self) -> None:
         """Keep the service plugins from their backends; see ``seams.see_service_plugins_loaded``.
 
-        :raises SystemExit: if they have drivers that are not covered.
+        In the mode ``shadow`` they are left alone, but what is not covered is refused all the same:
+        what is looked at is what will be driven.
+
+        :raises SystemExit: if they, or mechanism drivers, are not covered.
         """
-        if self.mode is Mode.SHADOW:
-            return
+        exit_on_error(lambda: refusals.refuse_receivers(self._hearing()))
         l3_plugin = directory.get_plugin(constants.L3)
         if l3_plugin is not None:
             self._router_plugin_loaded(l3_plugin)
-        ovn = self.mechanism_manager.mech_drivers.get("ovn")
-        if ovn is not None:
-            exit_on_error(lambda: seams.lift_ovn_trunk_subscriptions(ovn.obj))
-        trunk_plugin = directory.get_plugin(_TRUNK)
-        if trunk_plugin is not None:
-            # That of openvswitch registers wherever there is a trunk plugin.
-            drivers = (one for one in trunk_plugin.registered_drivers if one.is_loaded)
-            trunk_drivers = [driver.name for driver in drivers]
-            exit_on_error(lambda: refusals.refuse_trunk_drivers(trunk_drivers))
-        qos_plugin = directory.get_plugin(constants.QOS)
-        if qos_plugin is not None:
-            manager = qos_plugin.driver_manager
-            manager.__class__ = driver_managers.QosDrivers
-            exit_on_error(lambda: refusals.refuse_qos_drivers(manager.names()))
-        log_plugin = directory.get_plugin(constants.LOG_API)
-        if log_plugin is not None:
-            log_drivers = log_plugin.driver_manager
-            log_drivers.__class__ = driver_managers.LogDrivers
-            exit_on_error(lambda: refusals.refuse_log_drivers(log_drivers.names()))
-            exit_on_error(seams.lift_log_subscriptions)
+        exit_on_error(_refuse_drivers_of_services)
+        if self.mode is Mode.DRIVE:
+            exit_on_error(self._lift_services)
+
+    def _hearing(self) -> dict[str, list[str]]:
+        """Return which methods of each mechanism driver hear of changes that are covered."""
+        hearing = {
+            driver.name: seams.receivers_after_commit(driver.obj)
+            for driver in self.mechanism_manager.ordered_mech_drivers
+        }
+        if self.mode is Mode.SHADOW and "ovn" in hearing:
+            lifted = {name for name, _, _ in seams.OVN_SUBSCRIPTIONS}
+            hearing["ovn"] = [name for name in hearing["ovn"] if name not in lifted]
+        return hearing
 
     def _router_plugin_loaded(self, l3_plugin: typing.Any) -> None:
         providers = l3_plugin.l3_driver_controller.drivers
         exit_on_error(lambda: refusals.refuse_router_providers(providers))
-        exit_on_error(lambda: seams.lift_ovn_router_subscriptions(l3_plugin))
-        seams.read_router_zones_from_the_database(l3_plugin)
+        if self.mode is Mode.DRIVE:
+            exit_on_error(lambda: seams.lift_ovn_router_subscriptions(l3_plugin))
+            seams.read_router_zones_from_the_database(l3_plugin)
+
+    def _lift_services(self) -> None:
+        ovn = self.mechanism_manager.mech_drivers.get("ovn")
+        if ovn is not None:
+            seams.lift_ovn_trunk_subscriptions(ovn.obj)
+        qos_plugin = directory.get_plugin(constants.QOS)
+        if qos_plugin is not None:
+            qos_plugin.driver_manager.__class__ = driver_managers.QosDrivers
+        log_plugin = directory.get_plugin(constants.LOG_API)
+        if log_plugin is not None:
+            log_plugin.driver_manager.__class__ = driver_managers.LogDrivers
+            seams.lift_log_subscriptions()
 
 
 _MANAGERS = {
@@ -151,6 +163,24 @@ def _refuse_uncovered() -> None:
         extension_drivers=cfg.CONF.ml2.extension_drivers,
         mechanism_drivers=cfg.CONF.ml2.mechanism_drivers,
     )
+
+
+def _refuse_drivers_of_services() -> None:
+    """Check the drivers that service plugins have loaded.
+
+    :raises ConfigurationError: if one of them is not covered.
+    """
+    trunk_plugin = directory.get_plugin(_TRUNK)
+    if trunk_plugin is not None:
+        # That of openvswitch registers wherever there is a trunk plugin.
+        drivers = (one for one in trunk_plugin.registered_drivers if one.is_loaded)
+        refusals.refuse_trunk_drivers([driver.name for driver in drivers])
+    qos_plugin = directory.get_plugin(constants.QOS)
+    if qos_plugin is not None:
+        refusals.refuse_qos_drivers(driver_managers.qos_drivers(qos_plugin.driver_manager))
+    log_plugin = directory.get_plugin(constants.LOG_API)
+    if log_plugin is not None:
+        refusals.refuse_log_drivers(driver_managers.log_drivers(log_plugin.driver_manager))
 
 
 def exit_on_error(check: typing.Callable[[], object]) -> None:

@@ -23,7 +23,7 @@ import typing
 import sqlalchemy as sa
 from neutron.db import models_v2
 from neutron.plugins.ml2 import models
-from neutron_lib import constants
+from neutron_lib import constants, exceptions
 from neutron_lib.api.definitions import portbindings
 from neutron_lib.db import api as db_api
 from neutron_lib.db import model_base, standard_attr
@@ -68,17 +68,19 @@ def restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -
     :param context: the request's, whose ``request_id`` the call's workflows have.
     :param workflow_ids: those that the call opened.
     """
-    try:
-        with session.committed_ids() as ids:
+    with session.committed_ids() as ids:
+        try:
             _retried(lambda: _restore(context, call, workflow_ids))
-    except CannotRestore as error:
-        return Restored(done=False, why_not=str(error))
-    except (db_exc.DBReferenceError, db_exc.DBDuplicateEntry):
-        why = "Something else relies on what this call made, or has taken the place of what it took"
-        return Restored(done=False, why_not=f"{why} away; all stays.")
-    except (db_exc.DBError, sa.exc.SQLAlchemyError) as error:
-        LOG.warning("What a call changed cannot be undone: %s", error)
-        return Restored(done=False, why_not="The database could not do it; what it changed stays.")
+        except CannotRestore as error:
+            return Restored(done=False, why_not=str(error))
+        except (db_exc.DBReferenceError, db_exc.DBDuplicateEntry):
+            why = "Something else relies on what this call made, or has taken the place of what it"
+            return Restored(done=False, why_not=f"{why} took away; all stays.")
+        except (db_exc.DBError, sa.exc.SQLAlchemyError) as error:
+            LOG.warning("What a call changed cannot be undone: %s", error)
+            why = "The database could not do it; what it changed stays."
+            return Restored(done=False, why_not=why)
+        _bind_anew(context, call)
     return Restored(done=True, workflow_ids=tuple(ids))
 
 
@@ -105,15 +107,37 @@ def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) 
         if later is not None:
             raise CannotRestore(_changed_by(context, later))
         found |= images.read(connection, changed.keys() - set(left))
+        of_task = {name for name in changed if _is_level_of_task(name, changed)}
         for name, row in changed.items():
-            _check(name, row, found.get(name))
+            if name not in of_task:
+                _check(name, row, found.get(name))
         _check_clashes(connection, changed, found)
         _check_dependents(connection, changed)
         _keep_edges(elevated, writer, changed, found)
-        _put_back(writer, changed, found)
         _drop_levels(writer, changed)
+        for name in of_task:
+            found.pop(name, None)
+        _put_back(writer, changed, found)
         _say_down(writer, changed)
         reverts.reverted(writer.connection(), workflow_ids)
+
+
+def _bind_anew(context: typing.Any, call: images.Images) -> None:
+    """Ask for the bindings that tasks were to make before the call: it has taken their place."""
+    plugin = directory.get_plugin()
+    if not getattr(plugin, "deferred_binding", None):
+        return
+    waited = [
+        row.before
+        for name, row in call.rows.items()
+        if name.table == models.PortBinding.__tablename__ and row.before is not None
+    ]
+    for binding in waited:
+        if binding["vif_type"] == portbindings.VIF_TYPE_UNBOUND and binding["host"]:
+            try:
+                plugin.get_bound_port_context(context.elevated(), binding["port_id"])
+            except (exceptions.MultipleExceptions, exceptions.NeutronException) as error:
+                LOG.warning("Port %s stays unbound: %s", binding["port_id"], error)
 
 
 def _in_order(rows: dict[images.RowName, images.Image]) -> dict[images.RowName, images.Image]:
@@ -297,10 +321,34 @@ def _put_back(
         _write(writer)
 
 
+def _is_left_to_task(name: images.RowName, row: images.Image) -> bool:
+    """Return whether a row is a binding that the call left unbound.
+
+    How it is bound now, and its levels, are then what the call's own task has made of it.
+    """
+    is_binding = name.table == models.PortBinding.__tablename__
+    return (
+        is_binding
+        and row.after is not None
+        and row.after["vif_type"] in portbindings.VIF_UNPLUGGED_TYPES
+    )
+
+
+def _is_level_of_task(
+    name: images.RowName, changed: typing.Mapping[images.RowName, images.Image]
+) -> bool:
+    """Return whether a row that the call deleted is a level of a binding that it left unbound."""
+    level = changed[name].before
+    if name.table != models.PortBindingLevel.__tablename__ or level is None:
+        return False
+    binding = images.name_of(models.PortBinding.__table__, level)
+    return binding in changed and _is_left_to_task(binding, changed[binding])
+
+
 def _drop_levels(writer: typing.Any, changed: typing.Mapping[images.RowName, images.Image]) -> None:
-    """Delete the levels that a task gave to bindings which the call made."""
+    """Delete the levels that a task gave to bindings which the call left unbound."""
     for name, row in changed.items():
-        if name.table == models.PortBinding.__tablename__ and row.before is None and row.after:
+        if row.after is not None and _is_left_to_task(name, row):
             place = {"port_id": row.after["port_id"], "host": row.after["host"]}
             for level in writer.query(models.PortBindingLevel).filter_by(**place):
                 writer.delete(level)
@@ -356,6 +404,8 @@ def _set(writer: typing.Any, name: images.RowName, row: images.Image, now: image
         for column in _changed(row)
         if now[column] == row.after[column] or column in images.MOVED_BY_TASKS
     ]
+    if _is_left_to_task(name, row):
+        columns += images.MOVED_BY_TASKS
     if not columns:  # or none but a status that a backend has moved since
         return
     mapper = _mappers()[name.table]

@@ -34,6 +34,7 @@ from networking_workflow.capture import (
     classes,
     idempotency,
     images,
+    looking,
     rows,
     snapshots,
     workflows,
@@ -72,6 +73,7 @@ class CaptureSettings:
 
     lanes: tuple[workflows.Lane, ...] = ()  #: none: the default one
     bulk_raises: bool = False  #: raise on an uncaptured bulk statement instead of logging it
+    tasks_write: bool = True  #: False: a task that writes one of Neutron's tables is refused
 
 
 @dataclasses.dataclass(slots=True)
@@ -226,6 +228,8 @@ class Capture:
         if not transaction.nested:
             _note_context(session)
             images.begin(session, conn)
+            if not self.settings.tasks_write and model_running.RUNNING.get() is not None:
+                looking.refuse_writes(conn)
 
     def after_attach(self, session: typing.Any, _row: typing.Any) -> None:
         """Note the context where a row of an earlier transaction is changed without a statement.

@@ -207,12 +207,20 @@ def _clocks(facts: Facts) -> Answer:
 
 
 def _nothing_left_to_do(facts: Facts) -> Answer:
-    """In the mode ``shadow`` the queue holds comparisons only."""
-    lost = f" {_counted(facts.unfinished)}: not compared yet." if facts.unfinished else ""
+    """In the mode ``shadow`` the queue holds comparisons only, if it was so all the time.
+
+    A workflow does not say in which mode it was recorded. Once it has been compared, that what it
+    is about is not in the backend is among what has FAILED.
+    """
+    done = "[workflow] mode = shadow: stock has made every change itself, as it goes on doing."
+    if not facts.unfinished:
+        return _answer("Queue", _SUCCESS, done)
     return _answer(
         "Queue",
-        _SUCCESS,
-        f"[workflow] mode = shadow: stock has made every change itself, as it goes on doing.{lost}",
+        _WARNING,
+        f"{done} {_counted(facts.unfinished)}: not compared yet. If any of them was recorded while "
+        "the mode was drive, nobody has made its change: set mode = drive again and drain the "
+        "queue first (check --back says when). Otherwise nothing need be waited for.",
     )
 
 

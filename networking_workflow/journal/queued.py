@@ -3,7 +3,7 @@
 
 """What is on its way for one resource."""
 
-import typing
+import dataclasses
 
 import sqlalchemy as sa
 
@@ -15,16 +15,30 @@ _W = tables.workflows.c
 _UNFINISHED = sorted(frozenset(states.WorkflowState) - states.TERMINAL)
 
 #: Served by the index on (resource_id, state).
-_SNAPSHOTS = sa.select(_W.snapshot).where(
-    _W.resource_id == sa.bindparam("resource_id"),
-    _W.state.in_(_UNFINISHED),
-    _W.resource_type == sa.bindparam("resource_type"),
+_OF_RESOURCE = (
+    sa.select(_W.lane, _W.state, _W.snapshot)
+    .where(
+        _W.resource_id == sa.bindparam("resource_id"),
+        _W.state.in_(_UNFINISHED),
+        _W.resource_type == sa.bindparam("resource_type"),
+    )
+    .order_by(_W.gen)
 )
 
 
-def snapshots(
-    connection: sa.Connection, resource_type: str, resource_id: str
-) -> list[workflows.Snapshot | None]:
-    """Return the snapshots of a resource's workflows that are not over."""
-    named: dict[str, typing.Any] = {"resource_type": resource_type, "resource_id": resource_id}
-    return list(connection.scalars(_SNAPSHOTS, named))
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Queued:
+    """One workflow that is not over."""
+
+    lane: str
+    snapshot: workflows.Snapshot | None
+    is_claimed: bool  #: what it was to read of the database it may have read already
+
+
+def of(connection: sa.Connection, resource_type: str, resource_id: str) -> list[Queued]:
+    """Return a resource's workflows that are not over, those of one lane in their order."""
+    named = {"resource_type": resource_type, "resource_id": resource_id}
+    return [
+        Queued(lane=lane, snapshot=snapshot, is_claimed=state in states.OWNED)
+        for lane, state, snapshot in connection.execute(_OF_RESOURCE, named)
+    ]

@@ -37,6 +37,8 @@ class Switch(api.MechanismDriver):
         self.told: dict[str, list[Told]] = {}
         self.bind: typing.Callable[[typing.Any], None] = refuse
         self.trouble: list[Exception] = []  #: raised once each, by hooks
+        self.rivals: list[Exception] = []  #: raised once each, while a bound port is committed
+        self.hear: typing.Callable[[typing.Any], None] = lambda _: None  #: called by each hook
 
     def initialize(self) -> None:
         """Nothing to set up."""
@@ -49,6 +51,10 @@ class Switch(api.MechanismDriver):
         """Return for which hosts it was asked to bind a port."""
         return [host for one, host in self.asked if one == port]
 
+    def update_port_precommit(self, context: typing.Any) -> None:
+        if self.rivals and context.vif_type == portbindings.VIF_TYPE_OTHER:
+            raise self.rivals.pop(0)
+
     def create_port_postcommit(self, context: typing.Any) -> None:
         self._tell("create", context)
 
@@ -59,6 +65,7 @@ class Switch(api.MechanismDriver):
         self._tell("delete", context)
 
     def _tell(self, hook: str, context: typing.Any) -> None:
+        self.hear(context)
         if self.trouble:
             raise self.trouble.pop(0)
         told = Told(
@@ -82,8 +89,8 @@ def accept(context: typing.Any) -> None:
     )
 
 
-class Slow:
-    """Accepts when it is let go; ``inside`` is set while it is asked."""
+class Gate:
+    """Does no more than wait until it is let go; ``inside`` is set when it is called."""
 
     def __init__(self) -> None:
         self.inside, self.go = threading.Event(), threading.Event()
@@ -91,6 +98,13 @@ class Slow:
     def __call__(self, context: typing.Any) -> None:
         self.inside.set()
         assert self.go.wait(PATIENCE_S)
+
+
+class Slow(Gate):
+    """Accepts when it is let go."""
+
+    def __call__(self, context: typing.Any) -> None:
+        super().__call__(context)
         accept(context)
 
 

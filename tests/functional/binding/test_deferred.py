@@ -4,17 +4,21 @@
 """What is promised of ports whose binding is left to a task."""
 
 import collections.abc
+import threading
 import typing
 
 import pytest
 from neutron_lib import constants
+from neutron_lib.callbacks import events, registry, resources
+from oslo_db import exception as db_exceptions
 
 from networking_workflow.capture import session, workflows
 from networking_workflow.journal import journal
-from networking_workflow.model import errors, graph
+from networking_workflow.model import errors, graph, retry
 from tests.functional.binding import switches
 from tests.functional.binding.switches import Told
 from tests.functional.binding.world import World
+from tests.functional.capture import inprocess, undoing
 from tests.waiting import wait_until
 
 ONCE_BOUND = [
@@ -102,7 +106,9 @@ def test_no_driver_is_asked_twice_the_later_ones_only_if_the_deferred_one_refuse
     port = world.port()
     assert world.early.hosts_asked(port["id"]) == ["one"]
     world.neutron.update("port", port["id"], name="renamed")
+    queued = len(world.workflows(port))
     world.neutron.plugin.get_bound_port_context(world.neutron.context(), port["id"], "one")
+    assert len(world.workflows(port)) == queued
     assert [switch.hosts_asked(port["id"]) for switch in world.switches] == [["one"], [], []]
     world.start()
     assert world.settles(port) == "SYNCED"
@@ -186,6 +192,160 @@ def test_a_port_unbound_while_it_is_being_bound_stays_unbound(
     assert world.settles(port) == "SYNCED"
     assert world.vif(port)[:2] == ("unbound", "")
     assert {told.vif_type for told in world.late.told[port["id"]]} == {"unbound"}
+
+
+def test_a_port_renamed_while_it_is_being_bound_in_vain_says_so(world: World) -> None:
+    world.slow.bind = gate = switches.Gate()  # and refuses then
+    port = world.port()
+    world.start()
+    assert gate.inside.wait(switches.PATIENCE_S)
+    world.neutron.update("port", port["id"], name="renamed")
+    gate.go.set()
+    assert world.settles(port) == "ERROR"
+    assert world.vif(port)[0] == "binding_failed"
+    # Once for the port, and once since it was changed after that.
+    asked = [switch.hosts_asked(port["id"]) for switch in world.switches]
+    assert asked == [["one"], ["one"] * 2, ["one"] * 2]
+
+
+def test_a_port_that_comes_back_when_its_first_answer_has_been_thrown_away_is_bound(
+    world: World, slow: switches.Slow
+) -> None:
+    world.late.hear = gate = switches.Gate()
+    port = world.port()
+    world.start()
+    assert slow.inside.wait(switches.PATIENCE_S)
+    world.neutron.update("port", port["id"], **{"binding:host_id": "two"})
+    slow.go.set()
+    assert gate.inside.wait(switches.PATIENCE_S)  # past the binding, for a host that it has left
+    said = world.neutron.update("port", port["id"], **{"binding:host_id": "one"})
+    assert said["binding:vif_type"] == "unbound"
+    gate.go.set()
+    assert world.settles(port) == "SYNCED"
+    assert world.vif(port)[:2] == ("other", "one")
+    assert world.early.hosts_asked(port["id"]) == ["one", "two"]
+
+
+def test_what_another_lane_has_still_to_do_keeps_no_port_from_being_bound_again(
+    world: World, two_lanes: graph.DriverGraph
+) -> None:
+    world.late.trouble = [errors.TransientFailure("busy")] * 1000
+    port = world.port()
+    often = retry.RetryPolicy(attempts=1000, first_delay_s=0.05, max_delay_s=0.05)
+    world.start(graph=two_lanes, retry=often)
+
+    def refused() -> bool:
+        states = {(row.lane, row.state) for row in world.workflows(port)}
+        return ("slow", "FAILED") in states and ("default", "RETRYING") in states
+
+    wait_until(refused, 60, "the binding to fail, and the other lane to try again")
+    assert world.vif(port)[0] == "binding_failed"
+    world.slow.bind = switches.accept
+    said = world.neutron.update("port", port["id"], name="again")
+    assert said["binding:vif_type"] == "unbound"
+    world.late.trouble.clear()
+    assert world.settles(port) == "SYNCED"
+    assert world.vif(port)[0] == "other"
+
+
+def test_a_call_that_finds_its_port_bound_by_a_task_tells_the_agent_of_its_own_change(
+    world: World, slow: switches.Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = world.port()
+    world.start()
+    assert slow.inside.wait(switches.PATIENCE_S)
+    call, bound = threading.current_thread(), threading.Event()
+
+    def between_commit_and_binding(*_: typing.Any, payload: events.DBEventPayload) -> None:
+        if threading.current_thread() is call:
+            slow.go.set()
+            bound.wait(switches.PATIENCE_S)
+        elif payload.latest_state["binding:vif_type"] == "other":
+            bound.set()
+
+    told: list[typing.Any] = []
+    monkeypatch.setattr(
+        world.neutron.plugin.notifier,
+        "port_update",
+        lambda *_: told.append(threading.current_thread()),
+    )
+    registry.subscribe(between_commit_and_binding, resources.PORT, events.AFTER_UPDATE)
+    try:
+        said = world.neutron.update("port", port["id"], admin_state_up=False)
+    finally:
+        registry.unsubscribe(between_commit_and_binding, resources.PORT, events.AFTER_UPDATE)
+    assert bound.is_set()
+    assert said["binding:vif_type"] == "other"
+    assert told.count(call) == 1
+    assert world.settles(port) == "SYNCED"
+    assert world.slow.hosts_asked(port["id"]) == ["one"]
+
+
+def test_a_deadlock_at_the_commit_of_a_binding_asks_no_driver_again(world: World) -> None:
+    world.slow.bind = switches.accept
+    world.early.rivals = [db_exceptions.DBDeadlock()]
+    port = world.port()
+    world.start()
+    assert world.settles(port) == "SYNCED"
+    assert world.early.rivals == []
+    assert bound_by(world, port) == ["slow"]
+    assert world.slow.hosts_asked(port["id"]) == ["one"]
+    assert world.failures(port) == []
+
+
+def test_making_a_port_looks_for_no_binding_that_is_on_its_way(world: World) -> None:
+    with inprocess.statements(reader=True) as seen:
+        world.port()
+    assert not [one.text for one in seen if "FROM workflow_workflows" in one.text]
+    with inprocess.statements(reader=True) as seen:
+        world.neutron.update("port", world.port()["id"], name="x")
+    assert [one.text for one in seen if "FROM workflow_workflows" in one.text]
+
+
+@pytest.mark.parametrize("vif_type", ["other", "binding_failed", "unbound"])
+def test_a_call_whose_port_was_bound_where_it_was_is_undone_if_a_later_driver_fails(
+    world: World, vif_type: str
+) -> None:
+    world.slow.bind = switches.accept if vif_type == "other" else switches.refuse
+    port = world.port()
+    world.start()
+    world.settles(port)
+    if vif_type == "unbound":  # as an API process leaves it that dies before it asks
+        world.unbind(port)
+    assert world.vif(port)[0] == vif_type
+    change = {"binding:profile": {"switch": "a"}}
+    before = undoing.rows(world.neutron.engine)
+    world.slow.bind = switches.accept
+    world.late.trouble = [errors.PermanentFailure("no")] * 100
+    call = undoing.Call(world.neutron, lambda: world.neutron.update("port", port["id"], **change))
+    assert world.settles(port) == "ERROR"
+    assert world.vif(port)[0] == "other"
+    world.stop()
+    restored = call.undo()
+    assert restored.done, restored.why_not
+    changed = undoing.differences(before, undoing.rows(world.neutron.engine))
+    assert [row for row in changed if port["id"] in row] == []
+
+
+def test_a_port_that_a_call_moved_in_vain_is_bound_where_it_was_to_be_bound_before(
+    world: World, slow: switches.Slow
+) -> None:
+    port = world.port()
+    world.start()
+    assert slow.inside.wait(switches.PATIENCE_S)
+    move = {"binding:host_id": "two"}
+    call = undoing.Call(world.neutron, lambda: world.neutron.update("port", port["id"], **move))
+    world.slow.bind = switches.refuse
+    slow.go.set()
+    assert world.settles(port) == "ERROR"
+    assert world.vif(port)[:2] == ("binding_failed", "two")
+    world.slow.bind = switches.accept
+    restored = call.undo()
+    assert restored.done, restored.why_not
+    assert world.settles(port) == "SYNCED"
+    assert world.vif(port)[:2] == ("other", "one")
+    assert {row.id for row in world.workflows(port)} >= set(restored.workflow_ids)
+    assert len(restored.workflow_ids) == 2
 
 
 @pytest.mark.parametrize("asked", [False, True], ids=["queued", "running"])

@@ -101,6 +101,13 @@ class World:
         )
         return made
 
+    def unbind(self, port: Json) -> None:
+        """Let a port be unbound, past all that would notice."""
+        bindings = sa.table("ml2_port_bindings", sa.column("port_id"), sa.column("vif_type"))
+        of_port = sa.update(bindings).where(bindings.c.port_id == port["id"])
+        with self.engine.begin() as connection:
+            connection.execute(of_port.values(vif_type="unbound"))
+
     def vif(self, port: Json) -> tuple[str, str, str]:
         """Return vif type, host and sync_state of a port."""
         said = self.neutron.show("port", port["id"])

@@ -16,6 +16,7 @@ from neutron_lib.db import api as db_api
 from oslo_db import exception as db_exceptions
 from sqlalchemy import orm
 
+from networking_workflow.capture import images, looking
 from networking_workflow.capture import session as capture_session
 from networking_workflow.journal import tables
 from networking_workflow.model import errors, running, states, workflows
@@ -359,6 +360,60 @@ def test_fence_is_written_for_changes_that_are_no_workflow_too(neutron, task):
 def test_task_that_lost_its_lease_can_still_read(neutron, task):
     take_over(neutron, task)
     assert neutron.show("network", task.resource_id)["name"] == "parent"
+
+
+@pytest.fixture
+def only_looking(task):
+    """The same task, in the mode ``shadow``."""
+    capture = capture_session.install(capture_session.CaptureSettings(tasks_write=False))
+    yield task
+    capture.settings = capture_session.CaptureSettings()
+
+
+WRITES = {
+    "an object": lambda session, network: setattr(
+        session.get(models_v2.Network, network), "name", "written"
+    ),
+    "a new object": lambda session, network: session.add(
+        models_v2.Network(name="written", project_id="the-tenant")
+    ),
+    "a bulk statement": lambda session, network: (
+        session.query(models_v2.Network).filter_by(id=network).delete()
+    ),
+    "a statement on a table that is no workflow's": lambda session, network: session.execute(
+        sa.insert(images.tables()["ovn_hash_ring"]).values(
+            node_uuid="n", group_name="g", hostname="h"
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_task_that_only_looks_cannot_change_the_database(neutron, only_looking, name):
+    context = neutron.context()
+    with neutron.capturing() as found:
+        with pytest.raises(looking.Written) as refused, db_api.CONTEXT_WRITER.using(context):
+            WRITES[name](context.session, only_looking.resource_id)
+        assert neutron.show("network", only_looking.resource_id)["name"] == "parent"
+    assert found == []
+    assert f"table {refused.value.table} of Neutron's" in refused.value.detail
+    with neutron.engine.connect() as connection:
+        ring = images.tables()["ovn_hash_ring"]
+        assert connection.execute(sa.select(ring)).all() == []
+
+
+def test_a_task_that_only_looks_may_open_a_transaction_that_writes_nothing(neutron, only_looking):
+    context = neutron.context()
+    with db_api.CONTEXT_WRITER.using(context):
+        assert neutron.plugin.get_network(context, only_looking.resource_id)["name"] == "parent"
+
+
+def test_while_tasks_only_look_calls_of_the_api_go_on(neutron, network):
+    capture = capture_session.install(capture_session.CaptureSettings(tasks_write=False))
+    try:
+        assert neutron.update("network", network["id"], name="new")["name"] == "new"
+    finally:
+        capture.settings = capture_session.CaptureSettings()
 
 
 def test_other_threads_are_not_part_of_the_task(neutron, task):

@@ -7,10 +7,16 @@ import collections.abc
 import contextlib
 import dataclasses
 import re
+import types
 import typing
 
 import pytest
 from neutron.plugins.ml2 import managers
+from neutron_lib.callbacks import events, registry, resources
+from neutron_lib.callbacks import manager as callbacks_manager
+from neutron_lib.plugins import directory
+from neutron_lib.plugins.ml2 import api
+from stevedore import extension
 
 from lab import ovn as lab_ovn
 from lab.databases import pool
@@ -140,11 +146,16 @@ def test_ovn_holds_what_stock_writes_and_what_stock_forgets_is_found(
     assert all(re.fullmatch(forgotten, one) for one in found.splitlines()), found
 
 
-def test_looking_commits_nothing_to_ovn(database_pool: pool.Pool, ovn: lab_ovn.OvnCentral) -> None:
+def test_looking_commits_nothing_to_ovn_and_nothing_to_neutrons_tables(
+    database_pool: pool.Pool, ovn: lab_ovn.OvnCentral
+) -> None:
     with cloud.driven(Neutron, Conductor, database_pool, ovn) as (neutron, conductor):
         script.Script(neutron).run()
-        with unwritten(ovn):
+        with unwritten(ovn), inprocess.statements() as seen:
             assert len(conductor.drain()) > 80
+        # The ring is another thread's: who is alive.
+        writing = re.compile(r"(INSERT|UPDATE|DELETE)\b(?!.*\bovn_hash_ring\b)")
+        assert [one.text for one in seen if writing.match(one.text)] == []
         port = neutron.call("GET", "ports")["ports"][0]["id"]
         ovn.nbctl("lsp-del", port)
         with unwritten(ovn):
@@ -177,6 +188,68 @@ def test_stocks_manager_calls_the_drivers(world: World) -> None:
     for name in ("create_port_postcommit", "update_network_postcommit", "delete_subnet_postcommit"):
         manager = type(world.neutron.plugin.mechanism_manager)
         assert getattr(manager, name) is getattr(managers.MechanismManager, name)
+
+
+class Impatient(api.MechanismDriver):
+    """Does not wait to be called."""
+
+    def initialize(self) -> None:
+        """Nothing to set up."""
+
+    def port_changed(self, resource: str, event: str, trigger: object, payload: object) -> None:
+        """Program something at once."""
+
+
+def hear(world: World, patch: pytest.MonkeyPatch) -> None:
+    driver, manager = Impatient(), world.neutron.plugin.mechanism_manager
+    entry = extension.Extension("impatient", None, None, driver)
+    patch.setattr(manager, "ordered_mech_drivers", [*manager.ordered_mech_drivers, entry])
+    patch.setattr(registry, "_CALLBACK_MANAGER", callbacks_manager.CallbacksManager())
+    registry.subscribe(driver.port_changed, resources.PORT, events.AFTER_UPDATE)
+
+
+def service(name: str) -> typing.Any:
+    return directory.get_plugin(name)
+
+
+#: What is loaded besides -> how, and what is said of it.
+UNCOVERED: dict[str, tuple[typing.Callable[[World, pytest.MonkeyPatch], None], str]] = {
+    "a mechanism driver that hears of changes": (hear, "'impatient' (port_changed)"),
+    "a provider of routers": (
+        lambda _, patch: patch.setitem(
+            service("L3_ROUTER_NAT").l3_driver_controller.drivers, "mine", object()
+        ),
+        "service_provider mine, only ovn",
+    ),
+    "a driver of trunks": (
+        lambda _, patch: patch.setattr(service("trunk"), "_drivers", [OTHER]),
+        "trunk driver other, only ovn",
+    ),
+    "a driver of QoS": (
+        lambda _, patch: patch.setattr(service("QOS").driver_manager, "_drivers", [OTHER]),
+        "QoS driver other, only OVNQosDriver",
+    ),
+    "a driver of logging": (
+        lambda _, patch: patch.setattr(service("LOGGING").driver_manager, "_drivers", [OTHER]),
+        "logging driver other, only ovn",
+    ),
+}
+
+OTHER = types.SimpleNamespace(name="other", is_loaded=True)
+
+
+@pytest.mark.parametrize("name", UNCOVERED)
+def test_what_will_not_be_driven_is_refused_by_name(
+    world: World,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    load, text = UNCOVERED[name]
+    load(world, monkeypatch)
+    with pytest.raises(SystemExit):
+        world.neutron.plugin.service_plugins_loaded()
+    assert text in capsys.readouterr().err
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -132,16 +132,23 @@ def test_a_waiting_call_that_moves_a_port_in_vain_leaves_it_bound_where_it_was(
     port = admin.create("ports", network_id=network, **ON_HOST)
     cloud.settles()
     before = admin.show("ports", port["id"])
-    change = {"port": {"binding:host_id": "switch-2"}}
-    for kind in ("binding", "port"):  # not bound; bound, and the port refused
+    elsewhere, otherwise = {"binding:host_id": "switch-2"}, {"binding:profile": {"plug": "2"}}
+    cases = [
+        (elsewhere, "binding"),  # not bound
+        (elsewhere, "port"),  # bound, and the port refused
+        (otherwise, "port"),
+    ]
+    for values, kind in cases:
+        change = {"port": values}
         with cloud.fabric_behaving(fail={kind: {"status": 400, "message": "no"}}):
             prefer = {"Prefer": "wait=60"}
             answer = admin.call("PUT", f"/ports/{port['id']}", change, headers=prefer)
         assert (answer.status, answer.body["restored"]) == (502, True), answer.body
         cloud.settles()
         after = admin.show("ports", port["id"])
-        bound = ("binding:host_id", "binding:vif_type", "binding:vif_details", "sync_state")
-        assert [after[name] for name in bound] == [before[name] for name in bound]
+        bound = ("host_id", "profile", "vif_type", "vif_details")
+        fields = [*(f"binding:{name}" for name in bound), "sync_state"]
+        assert [after[name] for name in fields] == [before[name] for name in fields]
 
 
 def test_hardware_that_is_away_binds_when_it_is_back(cloud: clouds.Cloud, network: str) -> None:
@@ -209,7 +216,8 @@ def test_an_api_killed_before_it_asked_any_driver_leaves_a_port_that_a_later_cal
     cloud.settles()
     admin = cloud.client()
     (port,) = admin.list("ports", name="half")
-    assert port["binding:vif_type"] == "unbound"  # as in stock
+    # As in stock, and what the drivers were told: nobody was asked, and no task knows of it.
+    assert (port["binding:vif_type"], port["sync_state"]) == ("unbound", "SYNCED")
     admin.update("ports", port["id"], name="whole")
     cloud.settles()
     assert admin.show("ports", port["id"])["binding:vif_type"] == "other"

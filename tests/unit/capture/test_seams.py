@@ -505,7 +505,7 @@ def test_qos_drivers_hear_of_no_change_after_the_commit():
     for name in before:
         manager.call(name, None, None)
     assert driver.calls == before
-    assert manager.names() == ["OVNQosDriver"]
+    assert driver_managers.qos_drivers(manager) == ["OVNQosDriver"]
 
 
 def test_qos_plugin_has_no_call_on_drivers_that_is_not_known_here():
@@ -534,7 +534,7 @@ def test_logging_drivers_hear_of_no_change_after_the_commit(callbacks, monkeypat
     for name in before:
         manager.call(name, None, None)
     assert driver.calls == before
-    assert manager.names() == ["ovn"]
+    assert driver_managers.log_drivers(manager) == ["ovn"]
 
 
 def test_logging_plugin_has_no_call_on_drivers_that_is_not_known_here():

@@ -90,7 +90,7 @@ def test_a_cloud_of_stock_with_conductors_to_come_may_go_over() -> None:
             *("Queue", "WARNING", "1 workflow (1 FAILED): stock has left the backend with"),
         ),
         (
-            *(BACK, {"mode": Mode.SHADOW, "backlog": {"FAILED": 2, "READY": 9}}),
+            *(BACK, {"mode": Mode.SHADOW, "backlog": {"FAILED": 2}}),
             *("Failed workflows", "WARNING", "so much of what stock has left in the backends"),
         ),
     ],
@@ -114,11 +114,17 @@ def test_nothing_is_looked_for_where_nobody_records() -> None:
     }
 
 
-def test_nothing_of_a_shadow_need_be_drained() -> None:
-    facts = dataclasses.replace(WELL, mode=Mode.SHADOW, backlog={"RETRYING": 3}, apart=2)
+def test_what_a_shadow_has_compared_need_not_be_drained() -> None:
+    facts = dataclasses.replace(WELL, mode=Mode.SHADOW, apart=2)
     assert said(BACK, facts) == {}
-    queue, _failed = answers(BACK, facts)
-    assert "3 workflows (3 RETRYING): not compared yet" in queue.details
+
+
+def test_who_turned_to_shadow_with_a_queue_is_not_waved_through() -> None:
+    facts = dataclasses.replace(WELL, mode=Mode.SHADOW, backlog={"RETRYING": 3})
+    (answer,) = said(BACK, facts).values()
+    assert answer[0] == "WARNING"
+    assert "3 workflows (3 RETRYING): not compared yet" in answer[1]
+    assert "set mode = drive again and drain the queue" in answer[1]
 
 
 def test_who_only_looks_is_told_that_stock_works() -> None:
