@@ -23,6 +23,10 @@ from networking_workflow.model import profiles, running, workflows
 
 Json = dict[str, typing.Any]
 
+#: An attribute of the port that ML2 shows in the profile of its API dict, and so of ``original``;
+#: the binding's row has it not (``_update_port_dict_binding`` in ``ml2/plugin.py``).
+_TRUSTED = "trusted"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
@@ -53,7 +57,8 @@ class Place:
     def where(self) -> tuple[typing.Any, ...]:
         """Return what ML2 binds a port anew for, and the segments that it is bound to."""
         segments = tuple(level["segment_id"] for level in self.levels)
-        return (self.host, self.binding.get("vnic_type"), self.profile, segments)
+        profile = {name: said for name, said in self.profile.items() if name != _TRUSTED}
+        return (self.host, self.binding.get("vnic_type"), profile, segments)
 
     @property
     def profile(self) -> Json:
