@@ -8,7 +8,9 @@ are the database's is tested for each kind in ``test_lifecycle``.
 """
 
 import collections.abc
+import contextlib
 import difflib
+import re
 import typing
 
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from lab import ovn as lab_ovn
 from lab.databases import pool
 from tests.functional.capture import inprocess
-from tests.functional.ovn import cloud, northbound, script
+from tests.functional.ovn import cloud, northbound, script, test_shadow
 
 
 def run(
@@ -67,6 +69,30 @@ def test_same_rows_as_stock_if_applied_at_the_end(
     metadata = '"name": "<port metadata of provider>"'
     stock, ours = ([one for one in lines if metadata not in one] for lines in (stock, ours))
     assert ours == stock, _differ(stock, ours)
+
+
+def test_same_rows_as_stock_in_the_mode_that_only_looks_and_what_stock_forgets_is_found(
+    stock: list[str], database_pool: pool.Pool
+) -> None:
+    """Stock tells ports a changed MTU of their network when they are changed themselves."""
+    found: list[str] = []
+    with lab_ovn.OvnCentral() as ovn, contextlib.ExitStack() as stack:
+        ovn.add_chassis("ch1", "cmp1")
+        database = database_pool.empty("sqlite", "capture", inprocess.tables_of)
+        neutron = stack.enter_context(contextlib.closing(test_shadow.Neutron(database, ovn)))
+        looking = stack.enter_context(contextlib.closing(test_shadow.Conductor(neutron)))
+        calls = script.Script(neutron, after=lambda: found.append(looking.found()))
+        calls.run()
+        held = northbound.normalised(ovn, calls.names(), revisions=False)
+        assert len(looking.done) > 80
+    assert held == stock, _differ(stock, held)
+    forgotten = (
+        r"update network: Logical_Switch_Port \S+: external_ids:neutron:mtu is '1442', "
+        "expected '1400'"
+    )
+    said = "\n".join(filter(None, found))
+    assert said
+    assert all(re.fullmatch(forgotten, one) for one in said.splitlines()), said
 
 
 def _differ(stock: list[str], ours: list[str]) -> str:

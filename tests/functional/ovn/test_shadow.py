@@ -1,7 +1,10 @@
 # Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
 # in compliance with the License. You may obtain a copy at http://www.apache.org/licenses/LICENSE-2.0
 
-"""In the mode ``shadow`` OVN holds what stock writes, and the driver looks and writes nothing."""
+"""In the mode ``shadow`` OVN holds what stock writes, and the driver looks and writes nothing.
+
+That all is as with stock is tested in ``test_as_stock``.
+"""
 
 import collections.abc
 import contextlib
@@ -27,7 +30,7 @@ from networking_workflow.drivers.ovn import comparing, connections, idls
 from networking_workflow.model import errors
 from networking_workflow.model.modes import Mode
 from tests.functional.capture import inprocess
-from tests.functional.ovn import cloud, logged, northbound, routed, script
+from tests.functional.ovn import cloud, logged, routed, script
 
 
 class Ml2Plugin(capture_plugin.CapturingMl2Plugin):
@@ -110,40 +113,6 @@ def unwritten(ovn: lab_ovn.OvnCentral) -> collections.abc.Iterator[None]:
     before = file.stat().st_size
     yield
     assert file.stat().st_size == before
-
-
-def told(database_pool: pool.Pool, kind: type[cloud.Neutron]) -> tuple[list[str], str, int]:
-    """Return what OVN holds after the script, what was found to differ, and how often was looked.
-
-    Compared is after each call.
-    """
-    with lab_ovn.OvnCentral() as ovn, contextlib.ExitStack() as stack:
-        ovn.add_chassis("ch1", "cmp1")
-        database = database_pool.empty("sqlite", "capture", inprocess.tables_of)
-        neutron = stack.enter_context(contextlib.closing(kind(database, ovn)))
-        conductor = stack.enter_context(contextlib.closing(Conductor(neutron)))
-        found: list[str] = []
-        calls = script.Script(neutron, after=lambda: found.append(conductor.found()))
-        calls.run()
-        lines = northbound.normalised(ovn, calls.names(), revisions=False)
-        return lines, "\n".join(filter(None, found)), len(conductor.done)
-
-
-def test_ovn_holds_what_stock_writes_and_what_stock_forgets_is_found(
-    database_pool: pool.Pool,
-) -> None:
-    """Stock tells ports a changed MTU of their network when they are changed themselves."""
-    stock, *_ = told(database_pool, cloud.StockNeutron)
-    ours, found, looks = told(database_pool, Neutron)
-    assert len(stock) > 50
-    assert ours == stock
-    assert looks > 80
-    forgotten = (
-        r"update network: Logical_Switch_Port \S+: external_ids:neutron:mtu is '1442', "
-        "expected '1400'"
-    )
-    assert found
-    assert all(re.fullmatch(forgotten, one) for one in found.splitlines()), found
 
 
 def test_looking_commits_nothing_to_ovn_and_nothing_to_neutrons_tables(
