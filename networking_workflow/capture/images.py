@@ -43,6 +43,19 @@ class Image:
     after: Values | None
     between: bool = False  #: others changed it between two commits of the call
 
+    @property
+    def changed(self) -> list[str]:
+        """Return the columns that the call changed and that are to be put back."""
+        if self.after is None:
+            return []
+        if self.before is None:
+            return [column for column in self.after if column not in GO_ON]
+        return [
+            column
+            for column, value in self.after.items()
+            if value != self.before[column] and column not in GO_ON
+        ]
+
 
 #: Columns that say that something happened.
 GO_ON = frozenset({"revision_number", "updated_at"})

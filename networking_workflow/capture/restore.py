@@ -32,10 +32,9 @@ from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
-from networking_workflow.capture import clashes, classes, edges, images, rows, session
+from networking_workflow.capture import classes, edges, images, restorable, rows, session
 from networking_workflow.drivers import ml2
 from networking_workflow.journal import reverts
-from networking_workflow.model import errors
 
 LOG = logging.getLogger(__name__)
 
@@ -47,10 +46,6 @@ LEFT = frozenset(
         *("network_subnet_lock", "quotausages", "reservations", "resourcedeltas"),
     }
 )
-
-
-class CannotRestore(errors.WorkflowError):
-    """The database cannot be made as it was without undoing what came later."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +66,7 @@ def restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -
     with session.committed_ids() as ids:
         try:
             _retried(lambda: _restore(context, call, workflow_ids))
-        except CannotRestore as error:
+        except restorable.CannotRestore as error:
             return Restored(done=False, why_not=str(error))
         except (db_exc.DBReferenceError, db_exc.DBDuplicateEntry):
             why = "Something else relies on what this call made, or has taken the place of what it"
@@ -105,14 +100,14 @@ def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) 
         found = images.read(connection, left, lock=True)
         later = reverts.later_change(connection, call.gens, context.request_id, set(workflow_ids))
         if later is not None:
-            raise CannotRestore(_changed_by(context, later))
+            raise restorable.changed_by(context, later)
         found |= images.read(connection, changed.keys() - set(left))
         of_task = {name for name in changed if _is_level_of_task(name, changed)}
         for name, row in changed.items():
             if name not in of_task:
-                _check(name, row, found.get(name))
-        _check_clashes(connection, changed, found)
-        _check_dependents(connection, changed)
+                restorable.check(name, row, found.get(name))
+        restorable.check_clashes(connection, changed, found)
+        restorable.check_dependents(connection, changed)
         _keep_edges(elevated, writer, changed, found)
         _drop_levels(writer, changed)
         for name in of_task:
@@ -144,109 +139,6 @@ def _in_order(rows: dict[images.RowName, images.Image]) -> dict[images.RowName, 
     """Sort rows: the referred ones come first."""
     order = {table: place for place, table in enumerate(images.tables())}
     return dict(sorted(rows.items(), key=lambda row: order[row[0].table]))
-
-
-def _changed_by(context: typing.Any, later: reverts.Later) -> str:
-    """Say who changed the resource; what others than the caller's project do is not named."""
-    seen = context.is_admin or later.project_id == context.project_id
-    by = f"workflow {later.workflow_id}" if seen else "somebody else"
-    return (
-        f"The resource was changed again by {by}; that change stays, and what this call changed "
-        "stays with it."
-    )
-
-
-def _check(name: images.RowName, row: images.Image, now: images.Values | None) -> None:
-    """Refuse to undo what is not any more as the call left it.
-
-    :raises CannotRestore: if it is not.
-    """
-    if not row.between:
-        if row.after is None or now is None:
-            as_left = row.after is now
-        else:
-            columns = set(_changed(row)) - images.MOVED_BY_BACKENDS - images.MOVED_BY_TASKS
-            as_left = all(now[column] == row.after[column] for column in columns)
-        if as_left:
-            return
-    LOG.info("A call is not undone: row %s of table %s was changed since", name.key, name.table)
-    raise CannotRestore(
-        "What the call changed was changed again since; that stays, and what this call changed "
-        "stays with it."
-    )
-
-
-def _check_clashes(
-    connection: sa.Connection,
-    changed: typing.Mapping[images.RowName, images.Image],
-    found: typing.Container[images.RowName],
-) -> None:
-    """Refuse to bring back what Neutron would refuse to make now.
-
-    :raises CannotRestore: if there is something.
-    """
-    coming = [
-        (name, row.before)
-        for name, row in changed.items()
-        if row.before is not None and name not in found
-    ]
-    clash = clashes.clashing(connection, coming, changed)
-    if clash is not None:
-        LOG.info("A call is not undone: row %s of table %s is in the way", clash.key, clash.table)
-        raise CannotRestore("Something else has taken the place of what it took away; all stays.")
-
-
-def _changed(row: images.Image) -> list[str]:
-    """Return the columns that the call changed and that are to be put back."""
-    if row.after is None:
-        return []
-    if row.before is None:
-        return [column for column in row.after if column not in images.GO_ON]
-    return [
-        column
-        for column, value in row.after.items()
-        if value != row.before[column] and column not in images.GO_ON
-    ]
-
-
-def _check_dependents(
-    connection: sa.Connection, changed: typing.Mapping[images.RowName, images.Image]
-) -> None:
-    """Refuse to take away with a row what others have made to rely on it.
-
-    The database takes some of it along, and the models some more.
-
-    :raises CannotRestore: if there is something.
-    """
-    made: dict[str, list[images.Values]] = {}
-    for name, row in changed.items():
-        if row.before is None and row.after is not None:
-            made.setdefault(name.table, []).append(row.after)
-    for table, values in made.items():
-        for reference in images.references_to(table):
-            if not _is_of_another(reference):
-                continue
-            query = sa.select(reference.table).where(reference.to(values))
-            for other in connection.execute(query).mappings():
-                name = images.name_of(reference.table, other)
-                if name not in changed:
-                    LOG.info(
-                        "A call is not undone: row %s of table %s relies on it",
-                        name.key,
-                        name.table,
-                    )
-                    raise CannotRestore(
-                        "Something else was made or changed since and relies on what this call "
-                        "made; all stays."
-                    )
-
-
-def _is_of_another(reference: images.Reference) -> bool:
-    """Return whether rows that refer so are resources, or parts of another than the referred."""
-    part = classes.CHILD.get(reference.table.name)
-    return reference.table.name in classes.ITSELF or (
-        part is not None and part.column not in reference.columns
-    )
 
 
 def _keep_edges(
@@ -292,7 +184,7 @@ def _is_rebound(row: images.Image) -> bool:
         return False
     if row.after is None:
         return bool(values[0]["vif_type"] not in portbindings.VIF_UNPLUGGED_TYPES)
-    return bool(_changed(row))
+    return bool(row.changed)
 
 
 def _put_back(
@@ -401,7 +293,7 @@ def _set(writer: typing.Any, name: images.RowName, row: images.Image, now: image
     assert row.after is not None
     columns = [
         column
-        for column in _changed(row)
+        for column in row.changed
         if now[column] == row.after[column] or column in images.MOVED_BY_TASKS
     ]
     if _is_left_to_task(name, row):
