@@ -3,18 +3,20 @@
 
 """The lab's own promises: servers start, restart, answer, and leave nothing behind."""
 
+import concurrent.futures
 import functools
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import typing
 
 import pytest
 import sqlalchemy as sa
 
-from lab import client, databases, neutron, ovn, processes
+from lab import client, databases, neutron, ovn, processes, templates
 from lab.databases import galera, pool
 from lab.neutron import schema
 from tests.waiting import DeadlinePassed, wait_until
@@ -320,6 +322,24 @@ def test_second_schema_comes_from_the_template_and_is_the_same(database_pool: po
             schema.create(first)
             schema.create(second)
             assert contents(first.url) == contents(second.url)
+
+
+def test_a_template_that_several_ask_for_is_made_by_one_and_there_for_all(
+    tmp_path: pathlib.Path,
+) -> None:
+    template, made = tmp_path / "template", tmp_path / "made"
+    made.mkdir()
+    (made / "file").write_text("content")
+    asking = threading.Barrier(3)
+
+    def ask(_number: int) -> tuple[bool, str]:
+        asking.wait(10)
+        was_made = templates.once(template, lambda: made)
+        return was_made, (template / "file").read_text()
+
+    with concurrent.futures.ThreadPoolExecutor(3) as several:
+        answers = sorted(several.map(ask, range(3)))
+    assert answers == [(False, "content")] * 2 + [(True, "content")]
 
 
 def test_what_an_installed_database_is_lent_for_is_gone_when_it_is_lent_again(
