@@ -15,6 +15,7 @@ import os
 import pathlib
 import pwd
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -60,10 +61,23 @@ def find_program(name: str, *, package: str, folders: typing.Iterable[str] = ())
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that nobody listens on now.
+
+    Not one that the system gives to clients' ends of connections: between this call and the
+    server's own the port could be given away.
+    """
+    first_of_clients = int(_CLIENTS_PORTS.read_text().split()[0])
+    while True:
+        port = random.randrange(_FIRST_PORT, max(first_of_clients, _FIRST_PORT + 1000))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+_CLIENTS_PORTS = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+#: Well-known services' ports are below.
+_FIRST_PORT = 15000
 
 
 def die_with(parent: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 CLIENTS = 8
 
 #: On SQLite writers queue; elsewhere the database's own locks are at work, which fewer show.
-PORTS = {"sqlite": 200, "mariadb": 40}
+PORTS = {"sqlite": 100, "mariadb": 40}
 
 
 @pytest.mark.on_sqlite

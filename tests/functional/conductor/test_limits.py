@@ -683,5 +683,7 @@ def test_a_conductor_with_limits_stops_as_one_without(cloud, start):
     began_at = time.monotonic()
     assert conductor.stop() is True
     assert time.monotonic() - began_at < 10
-    left = {one.name for one in threading.enumerate()}
-    assert left.isdisjoint({"workflow-clock", "workflow-remarks"})
+    ending = {"workflow-clock", "workflow-remarks"}
+    wait_until(
+        lambda: ending.isdisjoint(one.name for one in threading.enumerate()), 5, "threads to end"
+    )
