@@ -64,7 +64,7 @@ class Moments:
 
 def install(path: str) -> None:
     """Send the moments of this process's workflows to ``path`` from now on."""
-    from networking_workflow.capture import session
+    from networking_workflow.capture import calls
     from networking_workflow.drivers import ml2
     from networking_workflow.journal import journal
 
@@ -83,7 +83,7 @@ def install(path: str) -> None:
     _before(ml2.Ml2Driver, "apply", started)
     _after(journal.Journal, "succeed", ended)
     # Before the hook that wakes the conductor.
-    session.AFTER_COMMIT.insert(0, lambda ids: send("committed", time.monotonic(), ids))
+    calls.AFTER_COMMIT.insert(0, lambda ids: send("committed", time.monotonic(), ids))
 
 
 def _before(owner: type, name: str, moment: typing.Callable[[typing.Any], None]) -> None:

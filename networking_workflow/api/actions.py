@@ -18,7 +18,7 @@ from neutron_lib import exceptions as n_exc
 from neutron_lib.db import api as db_api
 
 from networking_workflow.api import lists, models, readonly, workflows
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 from networking_workflow.model import errors, states
 
 LOG = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _enforce(context: typing.Any, action: str, target: dict[str, typing.Any]) ->
 
 def _moved(context: typing.Any, action: str, ids: list[str]) -> None:
     """Tell the conductors, since something may be READY now, and the log."""
-    session.tell(ids)
+    calls.tell(ids)
     LOG.info(
         "Request %s of user %s: %s of %d workflows: %s",
         *(context.request_id, context.user_id, action, len(ids), ", ".join(ids)),

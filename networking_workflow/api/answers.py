@@ -16,7 +16,7 @@ from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins import constants
 
 from networking_workflow.api import sync_state
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 
 _Plugin = typing.TypeVar("_Plugin", bound=type)
 
@@ -70,10 +70,10 @@ def _answering(
     @functools.wraps(method)
     def call(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
         binds = may_bind and not (creates and _name_no_host((*args, *kwargs.values())))
-        with session.committed_ids(told_together=binds) as ids:
+        with calls.committed_ids(told_together=binds) as ids:
             answer = method(*args, **kwargs)
         if ids:  # a call that changed nothing shows what was there
-            changed, since = _resources(answer), session.recorded_at()
+            changed, since = _resources(answer), calls.recorded_at()
             for resource in _with_rules(changed) if creates else changed:
                 sync_state.pending(resource, since)
         return answer

@@ -10,7 +10,7 @@ import typing
 import webob
 
 from networking_workflow.api import bindings, idempotency, prefer
-from networking_workflow.capture import images, restore, session
+from networking_workflow.capture import calls, images, restore
 from networking_workflow.model import frames
 
 #: The workflows that the call opened and committed, separated by a comma.
@@ -88,7 +88,7 @@ class Around:
 
     def _made(self, request: webob.Request) -> idempotency.Answered:
         """Let Neutron answer; return what it opened, too."""
-        with session.committed_ids() as ids:
+        with calls.committed_ids() as ids:
             response = request.get_response(self._application)
         context = request.environ.get("neutron.context")  # whose id capture writes
         return idempotency.Answered(

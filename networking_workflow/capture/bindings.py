@@ -26,7 +26,7 @@ from neutron_lib import constants, exceptions
 from neutron_lib.api.definitions import portbindings
 from neutron_lib.db import api as db_api
 
-from networking_workflow.capture import changes, session, snapshots
+from networking_workflow.capture import calls, changes, session, snapshots
 from networking_workflow.journal import queued
 from networking_workflow.model import bindings, errors, states
 
@@ -73,8 +73,7 @@ class _Walk:
         self._asked = True
         try:
             driver.obj.bind_port(context)
-        except Exception as error:
-            # Nothing is swallowed: ML2's loop would log it and ask the next driver.
+        except Exception as error:  # not swallowed: ML2's loop would log it and ask the next driver
             raise _Stop(error) from error
 
     def _deferral(self, driver: str, context: typing.Any) -> bindings.Deferral:
@@ -339,7 +338,7 @@ class DeferringMl2Plugin(ml2_plugin.Ml2Plugin):
             return self._commit_port_binding(context, bound, need_notify=True)
 
         repeated: typing.Callable[[], typing.Any] = db_api.retry_db_errors(commit)
-        with session.following() if followed else contextlib.nullcontext():
+        with calls.following() if followed else contextlib.nullcontext():
             committed, _, stale = repeated()
         if not stale:
             self._notify_port_updated(committed)

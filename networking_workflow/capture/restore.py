@@ -32,7 +32,7 @@ from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
-from networking_workflow.capture import classes, edges, images, restorable, rows, session
+from networking_workflow.capture import calls, classes, edges, images, restorable, rows
 from networking_workflow.drivers import ml2
 from networking_workflow.journal import reverts
 
@@ -63,7 +63,7 @@ def restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) -
     :param context: the request's, whose ``request_id`` the call's workflows have.
     :param workflow_ids: those that the call opened.
     """
-    with session.committed_ids() as ids:
+    with calls.committed_ids() as ids:
         try:
             _retried(lambda: _restore(context, call, workflow_ids))
         except restorable.CannotRestore as error:

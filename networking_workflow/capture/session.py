@@ -19,17 +19,16 @@ What happens when, each measured on SQLAlchemy 2.1 and oslo.db 18.1:
 A savepoint that is rolled back takes its notes along.
 """
 
-import contextlib
 import dataclasses
 import datetime
 import logging
-import threading
 import typing
 
 from neutron_lib.plugins import directory
 from sqlalchemy import event, orm
 
 from networking_workflow.capture import (
+    calls,
     changes,
     classes,
     idempotency,
@@ -46,11 +45,6 @@ from networking_workflow.model import running as model_running
 from networking_workflow.model import workflows as model_workflows
 
 LOG = logging.getLogger(__name__)
-
-#: Called after each commit that recorded workflows (see :func:`committed_ids` for the exception),
-#: with their ids, on the committing thread. They must neither raise nor block: the API call that
-#: committed is still running.
-AFTER_COMMIT: list[typing.Callable[[list[str]], None]] = []
 
 _INFO = "networking_workflow_transaction"
 _FLUSHES = 100  #: SQLAlchemy's own limit for listeners that make a session dirty again
@@ -114,84 +108,6 @@ def add_note(session: typing.Any, note: changes.Note) -> None:
     """Have a workflow recorded with the session's transaction for what no row of it tells."""
     _note_context(session)
     _of(session).collected.append(note)
-
-
-class _Call(threading.local):
-    def __init__(self) -> None:  # once a thread
-        self.ids: list[str] | None = None
-        self.calls = 0  #: blocks that what follows a commit waits for
-        self.held: list[str] | None = None  #: to be told of together; None: at each commit
-        self.recorded_at: datetime.datetime | None = None
-        self.afterwards: list[typing.Callable[[], None]] = []
-        self.followed = False  #: changes of a task's own resource open no workflow
-
-
-_CALL = _Call()
-
-
-@contextlib.contextmanager
-def committed_ids(*, told_together: bool = False) -> typing.Iterator[list[str]]:
-    """Give a list that gets the id of each workflow committed on this thread within the block.
-
-    A block is a request, or one call of a plugin. They may be nested: the outer one gets what the
-    inner one got.
-
-    :param told_together: call :data:`AFTER_COMMIT` once, at the end of the block: its commits
-        change one resource one after the other, and are folded if nobody claims the first too soon.
-    :param is_call: the block is one call of the plugin; see :func:`after_call`. False: it only
-        collects, and nothing waits for its end.
-    """
-    outer, outer_held = _CALL.ids, _CALL.held
-    inner: list[str] = []
-    _CALL.ids = inner
-    _CALL.calls += 1
-    if told_together and outer_held is None:
-        _CALL.held = []
-    try:
-        yield inner
-    finally:
-        held, _CALL.held = _CALL.held, outer_held
-        if held and held is not outer_held:
-            tell(held)
-        _CALL.ids = outer
-        _CALL.calls -= 1
-        if outer is not None:
-            outer.extend(inner)
-        if not _CALL.calls:
-            afterwards, _CALL.afterwards = _CALL.afterwards, []
-            for do in afterwards:
-                do()
-
-
-def after_call(do: typing.Callable[[], None]) -> None:
-    """Do it when this thread's outermost :func:`committed_ids` ends; at once outside of one.
-
-    For what would share the interpreter with the rest of the call, whose answer is waited for.
-    """
-    if not _CALL.calls:
-        do()
-    else:
-        _CALL.afterwards.append(do)
-
-
-@contextlib.contextmanager
-def following() -> typing.Iterator[None]:
-    """Open no workflow for what a task changes of its own resource within the block.
-
-    For a task which others of the same workflow come after: they read it anyway. Other lanes'
-    workflows are opened.
-    """
-    _CALL.followed = True
-    try:
-        yield
-    finally:
-        _CALL.followed = False
-
-
-def recorded_at() -> datetime.datetime:
-    """Return the time that this thread's last workflows have in the journal; there must be some."""
-    assert _CALL.recorded_at is not None, "nothing was recorded"
-    return _CALL.recorded_at
 
 
 class Capture:
@@ -323,7 +239,7 @@ class Capture:
         # Before the workflows' keys: who waits here for another call holds none of them.
         current.posted = idempotency.write(connection, current.collected, origin.operation_id)
         new = workflows.build(connection, current.collected, origin, self.settings.lanes)
-        if running is not None and _CALL.followed:
+        if running is not None and calls.is_followed():
             new = [one for one in new if not _is_of_task(one, running.claim)]
         if new:
             current.recorded_at = clock.local()
@@ -343,24 +259,12 @@ class Capture:
             return
         failpoints.failpoint("capture.committed")
         ids, current.recorded = current.recorded, []
-        _CALL.recorded_at = current.recorded_at
-        if _CALL.ids is not None:
-            _CALL.ids.extend(ids)
-        if _CALL.held is not None:
-            _CALL.held.extend(ids)
-        else:
-            tell(ids)
+        calls.committed(ids, current.recorded_at)
 
 
 def _is_of_task(workflow: model_workflows.NewWorkflow, claim: model_workflows.Claim) -> bool:
     own = (claim.lane, claim.resource_type, claim.resource_id)
     return (workflow.lane, workflow.resource_type, workflow.resource_id) == own
-
-
-def tell(workflow_ids: list[str]) -> None:
-    """Call :data:`AFTER_COMMIT`: these workflows have been committed, and may be READY."""
-    for hook in AFTER_COMMIT:
-        hook(workflow_ids)
 
 
 def _flush_until_clean(session: typing.Any) -> None:

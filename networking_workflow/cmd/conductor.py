@@ -22,7 +22,7 @@ from neutron_lib.callbacks import events, registry, resources
 from neutron_lib.plugins import directory
 from oslo_config import cfg
 
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 from networking_workflow.cmd import assembly
 from networking_workflow.conductor import loop
 from networking_workflow.conf import workflow as conf_workflow
@@ -101,7 +101,7 @@ def _assemble(stop: threading.Event) -> loop.Conductor | None:
     if not _initialise_drivers(stop):
         return None
     made = assembly.conductor(plugin, cfg.CONF, engine)
-    session.AFTER_COMMIT.append(made.hint)  # of what drivers write while they run
+    calls.AFTER_COMMIT.append(made.hint)  # of what drivers write while they run
     return made
 
 

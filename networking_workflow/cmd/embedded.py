@@ -21,7 +21,7 @@ import typing
 
 from oslo_config import cfg
 
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 from networking_workflow.cmd import assembly
 from networking_workflow.conductor import loop, wakeup
 from networking_workflow.conf import workflow as conf_workflow
@@ -65,7 +65,7 @@ class Edge:
         then it would take turns with it, and somebody waits for the answer.
         """
         if self.conductor is not None:
-            session.after_call(functools.partial(self.conductor.hint, workflow_ids))
+            calls.after_call(functools.partial(self.conductor.hint, workflow_ids))
         elif self.sender is not None:
             self.sender.send()
 
@@ -87,7 +87,7 @@ def start_embedded(plugin: typing.Any, conf: cfg.ConfigOpts = cfg.CONF) -> loop.
     if new:
         edge.start()
     if first:
-        session.AFTER_COMMIT.append(_hint)
+        calls.AFTER_COMMIT.append(_hint)
         atexit.register(stop_embedded)
     return edge.conductor
 
@@ -111,7 +111,7 @@ def _edge(plugin: typing.Any, conf: cfg.ConfigOpts) -> tuple[Edge, bool]:
 
 
 def _hint(workflow_ids: list[str]) -> None:
-    """Follow a commit (``capture.session.AFTER_COMMIT``): neither raise nor block."""
+    """Follow a commit (``capture.calls.AFTER_COMMIT``): neither raise nor block."""
     edge = _EDGES.get(os.getpid())
     if edge is None:
         inherited = next(iter(_EDGES.values()))

@@ -43,8 +43,7 @@ def migrate(url: str, folder: pathlib.Path, *command: str) -> str:
 def _options(inspector: sa.Inspector, table: str) -> dict[str, typing.Any]:
     try:
         return dict(inspector.get_table_options(table))
-    except NotImplementedError:
-        # SQLAlchemy 2.0, which comes with Neutron 28, cannot tell those of SQLite.
+    except NotImplementedError:  # of SQLite, with SQLAlchemy 2.0, which comes with Neutron 28
         assert (inspector.dialect.name, sa.__version__[:3]) == ("sqlite", "2.0")
         return {}
 

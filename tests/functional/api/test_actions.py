@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 from networking_workflow.model import states
 from tests.functional.api import clients, seed
 
@@ -22,9 +22,9 @@ _ACTIONS = ("retry", "skip", "cancel")
 def told() -> collections.abc.Iterator[list[str]]:
     """Return the ids of the workflows that conductors have been told of."""
     ids: list[str] = []
-    session.AFTER_COMMIT.append(ids.extend)
+    calls.AFTER_COMMIT.append(ids.extend)
     yield ids
-    session.AFTER_COMMIT.remove(ids.extend)
+    calls.AFTER_COMMIT.remove(ids.extend)
 
 
 def _failed(neutron: clients.Neutron, seeded: seed.Seed, driver: str = "ovn") -> str:

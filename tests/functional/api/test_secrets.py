@@ -17,7 +17,7 @@ from neutron_lib.plugins.ml2 import api
 
 from networking_workflow.api import tasks as api_tasks
 from networking_workflow.api import workflows as api_workflows
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 from networking_workflow.conductor import loop, settings
 from networking_workflow.drivers import ml2
 from networking_workflow.journal import engine as journal_engine
@@ -117,9 +117,9 @@ def driver(neutron: clients.Neutron) -> collections.abc.Iterator[Leaky]:
         keys.keys_for,
     )
     conductor.start()
-    session.AFTER_COMMIT.append(conductor.hint)
+    calls.AFTER_COMMIT.append(conductor.hint)
     yield leaky
-    session.AFTER_COMMIT.remove(conductor.hint)
+    calls.AFTER_COMMIT.remove(conductor.hint)
     conductor.stop()
     engine.dispose()
 

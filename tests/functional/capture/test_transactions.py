@@ -16,7 +16,7 @@ from neutron_lib.db import api as db_api
 from oslo_db import exception as db_exceptions
 from sqlalchemy import orm
 
-from networking_workflow.capture import images, looking
+from networking_workflow.capture import calls, images, looking
 from networking_workflow.capture import session as capture_session
 from networking_workflow.journal import tables
 from networking_workflow.model import errors, running, states, workflows
@@ -100,7 +100,7 @@ def test_deadlock_of_the_commit_itself_leaves_one_workflow_and_one_announcement(
 ):
     neutron.create("port", network_id=network["id"])
     failed = fail_at_commit_once(request, db_exceptions.DBDeadlock())
-    with neutron.capturing() as found, capture_session.committed_ids() as ids:
+    with neutron.capturing() as found, calls.committed_ids() as ids:
         port = neutron.create("port", network_id=network["id"])
     assert failed
     assert [one.resource_id for one in found] == [port["id"]]
@@ -244,7 +244,7 @@ def test_statements_of_one_update_do_not_grow_with_the_number_of_resources(neutr
 
 def test_hooks_hear_of_committed_workflows_only(neutron, network):
     heard = []
-    capture_session.AFTER_COMMIT.append(heard.append)
+    calls.AFTER_COMMIT.append(heard.append)
     context = neutron.context()
     try:
         with pytest.raises(Broken), db_api.CONTEXT_WRITER.using(context):
@@ -255,7 +255,7 @@ def test_hooks_hear_of_committed_workflows_only(neutron, network):
         with neutron.capturing() as found:
             neutron.update("network", network["id"], name="y")
     finally:
-        capture_session.AFTER_COMMIT.remove(heard.append)
+        calls.AFTER_COMMIT.remove(heard.append)
     assert heard == [[found[0].row.id]]
 
 

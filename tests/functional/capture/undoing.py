@@ -8,7 +8,7 @@ import typing
 
 import sqlalchemy as sa
 
-from networking_workflow.capture import images, restore, session
+from networking_workflow.capture import calls, images, restore
 from networking_workflow.journal import tables
 from tests.functional.capture import inprocess, oracle
 
@@ -51,7 +51,7 @@ class Call:
 
     def __init__(self, neutron: inprocess.Neutron, do: typing.Callable[[], typing.Any]) -> None:
         self.neutron = neutron
-        with images.keeping() as self.images, session.committed_ids() as self.ids:
+        with images.keeping() as self.images, calls.committed_ids() as self.ids:
             self.answer = do()
 
     def fail(self) -> None:

@@ -14,7 +14,7 @@ import types
 from oslo_config import cfg
 from oslo_db import options as db_options
 
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 from networking_workflow.cmd import embedded
 from networking_workflow.conf import workflow as conf_workflow
 from tests.waiting import wait_until
@@ -36,7 +36,7 @@ def main(url: str) -> None:
     wait_until(lambda: first.looked and first.idle == 4, 30, "the conductor to be idle")
     worker = os.fork()
     if worker == 0:
-        for hook in session.AFTER_COMMIT:  # as a commit in the worker does
+        for hook in calls.AFTER_COMMIT:  # as a commit in the worker does
             hook(["a workflow"])
             hook(["another"])
     sys.stdout.write(f"{'worker' if worker == 0 else 'parent'} {os.getpid()}\n")

@@ -6,15 +6,15 @@
 import pytest
 from neutron_lib.callbacks import events, registry, resources
 
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 
 
 @pytest.fixture
 def heard():
     told = []
-    session.AFTER_COMMIT.append(told.append)
+    calls.AFTER_COMMIT.append(told.append)
     yield told
-    session.AFTER_COMMIT.remove(told.append)
+    calls.AFTER_COMMIT.remove(told.append)
 
 
 def test_port_and_its_binding_are_told_of_together(world, heard):

@@ -8,15 +8,15 @@ import typing
 import webob
 
 from networking_workflow.api import headers, idempotency, prefer
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 
 
 def test_what_is_put_off_until_the_call_is_over_waits_for_the_answer_to_the_request() -> None:
     order: list[str] = []
 
     def application(environ: headers.Environ, start_response: headers.StartResponse) -> typing.Any:
-        with session.committed_ids():
-            session.after_call(lambda: order.append("conductor woken"))
+        with calls.committed_ids():
+            calls.after_call(lambda: order.append("conductor woken"))
         order.append("answered")
         return webob.Response(json_body={})(environ, start_response)
 

@@ -6,30 +6,30 @@
 import pytest
 from oslo_config import cfg
 
-from networking_workflow.capture import session
+from networking_workflow.capture import calls
 from networking_workflow.cmd import embedded
 from networking_workflow.conf import workflow as conf_workflow
 
 
 def test_put_off_until_the_outermost_call_is_over():
     done = []
-    with session.committed_ids():
-        with session.committed_ids():
-            session.after_call(lambda: done.append("inner"))
+    with calls.committed_ids():
+        with calls.committed_ids():
+            calls.after_call(lambda: done.append("inner"))
         assert done == []
     assert done == ["inner"]
 
 
 def test_done_at_once_outside_of_any_call():
     done = []
-    session.after_call(lambda: done.append("now"))
+    calls.after_call(lambda: done.append("now"))
     assert done == ["now"]
 
 
 def test_done_also_if_the_call_fails():
     done = []
-    with pytest.raises(ValueError, match="no"), session.committed_ids():
-        session.after_call(lambda: done.append("then"))
+    with pytest.raises(ValueError, match="no"), calls.committed_ids():
+        calls.after_call(lambda: done.append("then"))
         raise ValueError("no")
     assert done == ["then"]
 
@@ -49,7 +49,7 @@ def test_an_embedded_conductor_is_woken_when_the_call_that_committed_is_over():
     conf.set_override("wakeup_dir", "", conf_workflow.GROUP)
     edge = embedded.Edge(None, conf)
     edge.conductor = conductor = Conductor()
-    with session.committed_ids():
+    with calls.committed_ids():
         edge.hint(["w1"])
         assert conductor.hints == []
     assert conductor.hints == [["w1"]]
