@@ -163,8 +163,8 @@ def _keep_edges(
         for name, row in changed.items()
         if name.table in tables and row.before is None and name in found
     }
+    plugin = directory.get_plugin()
     for (kind, resource_id), is_deleted in kept.items():
-        plugin = directory.get_plugin()
         edges.keep_present(plugin, context, kind, resource_id, delete=is_deleted)
     writer.expire_all()  # so that nothing is remembered of rows that are about to change
 

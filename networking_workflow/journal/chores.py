@@ -64,15 +64,7 @@ _NEXT_WAITED_FOR = (
 #: may be HELD for the resource: thousands that wait for one network are in nobody's way.
 _HELD = (
     sa.select(_W.id, _W.lane, _W.resource_type, _W.resource_id, _W.waits_for, _W.gen)
-    .join(
-        tables.resource_sync,
-        sa.and_(
-            _S.lane == _W.lane,
-            _S.resource_type == _W.resource_type,
-            _S.resource_id == _W.resource_id,
-            _S.gen == _W.gen,
-        ),
-    )
+    .join(tables.resource_sync, sa.and_(sync.OF_WORKFLOW, _S.gen == _W.gen))
     .where(_W.state == WorkflowState.HELD, _S.held > 0)
     .order_by(_W.project_id, _W.priority, _W.created_at, _W.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))

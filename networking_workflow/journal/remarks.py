@@ -17,14 +17,7 @@ _T = tables.tasks.c
 _SHOWN = (
     sa.select(_W.failure_code, _W.failure_detail, _S.sync_error)
     .select_from(tables.workflows)
-    .outerjoin(
-        tables.resource_sync,
-        sa.and_(
-            _S.lane == _W.lane,
-            _S.resource_type == _W.resource_type,
-            _S.resource_id == _W.resource_id,
-        ),
-    )
+    .outerjoin(tables.resource_sync, sync.OF_WORKFLOW)
     .where(_W.id == sa.bindparam("own_id"))
 )
 

@@ -24,6 +24,15 @@ _RESOURCE = sa.and_(
     _S.resource_id == sa.bindparam("sync_id"),
 )
 
+_W = tables.workflows.c
+
+#: Joins each workflow to the row of its resource.
+OF_WORKFLOW = sa.and_(
+    _S.lane == _W.lane,
+    _S.resource_type == _W.resource_type,
+    _S.resource_id == _W.resource_id,
+)
+
 #: A workflow that carries an older gen than the row changes nothing: a newer change is PENDING.
 _SETTLE = (
     sa.update(tables.resource_sync)

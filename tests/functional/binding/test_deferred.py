@@ -47,6 +47,14 @@ def two_lanes() -> collections.abc.Iterator[graph.DriverGraph]:
     session.install(session.CaptureSettings())
 
 
+def being_bound(world: World, slow: switches.Slow) -> typing.Any:
+    """Make a port; return it when the slow driver has been asked to bind it."""
+    port = world.port()
+    world.start()
+    assert slow.inside.wait(switches.PATIENCE_S)
+    return port
+
+
 def test_a_port_is_answered_unbound_and_pending_and_bound_when_the_task_ran(
     world: World, slow: switches.Slow
 ) -> None:
@@ -168,9 +176,7 @@ def test_a_port_rebound_while_its_binding_is_queued_is_bound_to_its_last_host(wo
 def test_a_port_rebound_while_it_is_being_bound_ends_at_its_last_host(
     world: World, slow: switches.Slow
 ) -> None:
-    port = world.port()
-    world.start()
-    assert slow.inside.wait(switches.PATIENCE_S)
+    port = being_bound(world, slow)
     said = world.neutron.update("port", port["id"], **{"binding:host_id": "two"})
     assert said["binding:vif_type"] == "unbound"
     slow.go.set()
@@ -184,9 +190,7 @@ def test_a_port_rebound_while_it_is_being_bound_ends_at_its_last_host(
 def test_a_port_unbound_while_it_is_being_bound_stays_unbound(
     world: World, slow: switches.Slow
 ) -> None:
-    port = world.port()
-    world.start()
-    assert slow.inside.wait(switches.PATIENCE_S)
+    port = being_bound(world, slow)
     world.neutron.update("port", port["id"], **{"binding:host_id": ""})
     slow.go.set()
     assert world.settles(port) == "SYNCED"
@@ -212,9 +216,7 @@ def test_a_port_that_comes_back_when_its_first_answer_has_been_thrown_away_is_bo
     world: World, slow: switches.Slow
 ) -> None:
     world.late.hear = gate = switches.Gate()
-    port = world.port()
-    world.start()
-    assert slow.inside.wait(switches.PATIENCE_S)
+    port = being_bound(world, slow)
     world.neutron.update("port", port["id"], **{"binding:host_id": "two"})
     slow.go.set()
     assert gate.inside.wait(switches.PATIENCE_S)  # past the binding, for a host that it has left
@@ -251,9 +253,7 @@ def test_what_another_lane_has_still_to_do_keeps_no_port_from_being_bound_again(
 def test_a_call_that_finds_its_port_bound_by_a_task_tells_the_agent_of_its_own_change(
     world: World, slow: switches.Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = world.port()
-    world.start()
-    assert slow.inside.wait(switches.PATIENCE_S)
+    port = being_bound(world, slow)
     call, bound = threading.current_thread(), threading.Event()
 
     def between_commit_and_binding(*_: typing.Any, payload: events.DBEventPayload) -> None:
@@ -330,9 +330,7 @@ def test_a_call_whose_port_was_bound_where_it_was_is_undone_if_a_later_driver_fa
 def test_a_port_that_a_call_moved_in_vain_is_bound_where_it_was_to_be_bound_before(
     world: World, slow: switches.Slow
 ) -> None:
-    port = world.port()
-    world.start()
-    assert slow.inside.wait(switches.PATIENCE_S)
+    port = being_bound(world, slow)
     move = {"binding:host_id": "two"}
     call = undoing.Call(world.neutron, lambda: world.neutron.update("port", port["id"], **move))
     world.slow.bind = switches.refuse
