@@ -13,24 +13,15 @@ import typing
 from taskflow import engines
 from taskflow.persistence import models
 
-from networking_workflow.conductor import caller, lease, outcomes, settling, shared
-from networking_workflow.drivers import protocol
+from networking_workflow.conductor import caller, lease, outcomes, planning, settling, shared
 from networking_workflow.engine import null
-from networking_workflow.journal import failpoints, references
-from networking_workflow.model import errors, keys, states, tasks, workflows
+from networking_workflow.journal import failpoints
+from networking_workflow.model import errors, states, tasks, workflows
 from networking_workflow.plan import flows
 
 T = typing.TypeVar("T")
 
 _NOTHING_KEPT = null.NullBackend()
-
-
-def covers(held: typing.Mapping[str, keys.Mode], wanted: typing.Mapping[str, keys.Mode]) -> bool:
-    """Return whether every wanted key is held, in the wanted mode or a stronger one."""
-    return all(
-        held.get(key) is mode or held.get(key) is keys.Mode.EXCLUSIVE
-        for key, mode in wanted.items()
-    )
 
 
 class Run:
@@ -58,10 +49,12 @@ class Run:
         """
         if self.claim.cancel_requested:
             self._write(lambda: self._journal.cancelled(self.claim))
-        elif not self._drivers():
+        elif self.claim.started:
+            self._call_drivers(self.claim.started)
+        elif not planning.drivers(self._tools, self.claim):
             self._write(lambda: self._journal.succeed_unmanaged(self.claim))
         elif self._prepare():
-            self._call_drivers()
+            self._start()
 
     def broke(self, error: errors.DriverError) -> None:
         """Settle a run that ended by a mistake outside any driver: tried again like a failure."""
@@ -92,39 +85,29 @@ class Run:
             # Its own delete has been done already.
             self.claim = dataclasses.replace(claim, operation=states.Operation.DELETE)
             return True
-        wanted = self._tools.key_function(
-            claim.lane, claim.resource_type, claim.resource_id, refers
-        )
-        if covers(claim.keys, wanted):
+        more = planning.missing_keys(self._tools, claim, refers)
+        if more is None:
             return True
         # A later change brought a reference: an apply would read what it has no key for.
-        both = keys.strongest([*claim.keys.items(), *wanted.items()])
-        self._write(lambda: self._journal.take_anew(claim, both))
+        self._write(lambda: self._journal.take_anew(claim, more))
         return False
 
-    def _read_references(self) -> tuple[references.Reference, ...] | None:
-        """Return what the resource refers to today; None: its row is gone."""
+    def _read_references(self) -> planning.Refers:
         with self._tools.reads.connect() as connection:
-            return references.today(connection, self.claim.resource_type, self.claim.resource_id)
-
-    def _drivers(self) -> list[protocol.Driver]:
-        """Return who is called; the operation may have become a delete since the claim.
-
-        :raises TransientFailure: if the workflow's lane is not one of this conductor's.
-        """
-        claim = self.claim
-        mine = flows.drivers_in(claim.lane, self._tools.graph, self._tools.drivers)
-        return flows.drivers_for(mine, claim.resource_type, claim.operation, claim.snapshot)
+            return planning.refers(connection, self.claim)
 
     # -- call ------------------------------------------------------------------------------------
 
-    def _call_drivers(self) -> None:
-        claim = self.claim
-        planned = flows.planned(self._drivers())
-        if not planned:  # a create that has become a delete, which no driver has a hook for
+    def _start(self) -> None:
+        claim = self.claim  # its operation may have become a delete since the claim
+        planned = flows.planned(planning.drivers(self._tools, claim))
+        if not planned:  # which no driver has a hook for
             self._write(lambda: self._journal.succeed_unmanaged(claim))
             return
-        started = self._write(lambda: self._journal.start_tasks(claim, planned))
+        self._call_drivers(self._write(lambda: self._journal.start_tasks(claim, planned)))
+
+    def _call_drivers(self, started: typing.Sequence[tasks.StartedTask]) -> None:
+        claim = self.claim
         todo = [one for one in started if one.state is not states.TaskState.SUCCESS]
         if not todo:
             self._write(lambda: self._journal.succeed(claim))

@@ -3,12 +3,13 @@
 
 """The threads that claim workflows and run them, one workflow at a time each."""
 
+import functools
 import logging
 import threading
 import time
 import typing
 
-from networking_workflow.conductor import guard, lease, runs, shared, work
+from networking_workflow.conductor import guard, lease, planning, runs, shared, work
 from networking_workflow.model import errors, frames, workflows
 
 LOG = logging.getLogger(__name__)
@@ -120,7 +121,11 @@ class Worker(threading.Thread):
         held = self._keeper.current()
         if held is None:
             return None
-        found = self._tools.journal.claim(held.owner, after_project=self._desk.last_project)
+        found = self._tools.journal.claim(
+            held.owner,
+            after_project=self._desk.last_project,
+            plan=functools.partial(planning.at_claim, self._tools),
+        )
         if found is None:
             return None
         self._desk.last_project = found.project_id

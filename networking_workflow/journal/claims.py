@@ -3,6 +3,7 @@
 
 """Claiming: the next workflow that nothing stands before, or parking one behind what does."""
 
+import collections.abc
 import dataclasses
 import random
 import typing
@@ -16,11 +17,12 @@ from networking_workflow.journal import (
     folds,
     order,
     retries,
+    steps,
     tables,
     takes,
     wakes,
 )
-from networking_workflow.model import workflows
+from networking_workflow.model import tasks, workflows
 from networking_workflow.model.states import Initiator, WorkflowState
 
 #: Look-ups of one claim that may be lost to faster conductors before it gives up for now.
@@ -30,6 +32,13 @@ _LOOKS = 20
 _CHOICE = 8
 
 _W = tables.workflows.c
+
+
+#: Asked in the transaction of a workflow's first claim for the tasks to start in it; none: they are
+#: started later. May be asked again, since transactions are tried again.
+Plan = collections.abc.Callable[
+    [sa.Connection, workflows.Claim], collections.abc.Sequence[tasks.PlannedTask]
+]
 
 
 def has_work_statement() -> sa.Select[typing.Any]:
@@ -164,9 +173,12 @@ def has_work(connection: sa.Connection) -> bool:
 
 
 def claim(
-    engine: sa.Engine, owner: str, after_project: str
+    engine: sa.Engine, owner: str, after_project: str, plan: Plan | None = None
 ) -> workflows.Claim | workflows.Parked | None:
     """Claim or park one workflow of the next project after ``after_project``; None: none READY.
+
+    A first claim starts what ``plan`` says in the same transaction: one COMMIT less before the
+    first call of a driver.
 
     If the connection breaks during COMMIT, the row is read back: ours if it has our token.
     """
@@ -177,7 +189,8 @@ def claim(
         started.clear()
         outcome = _look(connection, owner, token, after_project)
         if isinstance(outcome, tuple):
-            started.append(outcome)
+            claimed, many = outcome
+            started.append((_started(connection, claimed, plan), many))
             return None
         return outcome
 
@@ -195,6 +208,18 @@ def claim(
     failpoints.failpoint("journal.claimed")
     wakes.wake_many(engine, many)
     return claimed
+
+
+def _started(
+    connection: sa.Connection, claim: workflows.Claim, plan: Plan | None
+) -> workflows.Claim:
+    """Return the claim with the tasks that a first one starts."""
+    if plan is None or claim.fence > 1:
+        return claim
+    planned = plan(connection, claim)
+    if not planned:
+        return claim
+    return dataclasses.replace(claim, started=tuple(steps.start_new(connection, claim, planned)))
 
 
 def _is_ours(engine: sa.Engine, claim: workflows.Claim, token: str) -> bool:

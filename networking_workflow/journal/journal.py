@@ -10,7 +10,6 @@ nothing.
 """
 
 import collections.abc
-import contextlib
 import functools
 import typing
 
@@ -106,13 +105,14 @@ class Journal:
             return claims.has_work(connection)
 
     def claim(
-        self, owner: str, *, after_project: str = ""
+        self, owner: str, *, after_project: str = "", plan: claims.Plan | None = None
     ) -> workflows.Claim | workflows.Parked | None:
         """Claim one workflow of the next project after ``after_project`` that has any READY.
 
+        A workflow's first claim starts the tasks that ``plan`` returns; see ``Claim.started``.
         ``Parked`` is a normal outcome: look again. ``None``: nothing is READY.
         """
-        return claims.claim(self.engine, owner, after_project)
+        return claims.claim(self.engine, owner, after_project, plan)
 
     # Running
 
@@ -120,9 +120,6 @@ class Journal:
         self, claim: workflows.Claim, planned: collections.abc.Sequence[tasks.PlannedTask]
     ) -> list[tasks.StartedTask]:
         """Insert the tasks that are missing; the first that has not succeeded is RUNNING."""
-        if claim.fence == 1 and planned:
-            with contextlib.suppress(sa.exc.IntegrityError):  # an earlier try was committed, unseen
-                return retries.run(self.engine, lambda c: steps.first_start(c, claim, planned))
         return retries.run(self.engine, lambda c: steps.start(c, claim, planned))
 
     def step(

@@ -150,19 +150,15 @@ def start(
     return started
 
 
-def first_start(
+def start_new(
     connection: sa.Connection,
     claim: workflows.Claim,
     planned: collections.abc.Sequence[tasks.PlannedTask],
 ) -> list[tasks.StartedTask]:
-    """Do what :func:`start` does where the workflow has no task yet, in the fewest statements.
+    """Do what :func:`start` does in the transaction of a first claim, in the fewest statements.
 
-    Every statement here delays the first call of a driver.
-
-    :raises LeaseLost: if the claim is another's by now.
-    :raises sqlalchemy.exc.IntegrityError: if the workflow has tasks already.
+    Every statement here delays the first call of a driver. The claim itself is the fence.
     """
-    fence.execute(connection, _STILL_OURS, claim)
     # Of what is being created no driver has returned anything.
     bodies = {} if claim.operation is Operation.CREATE else applied(connection, claim)
     first, *others = [_row(claim, plan) for plan in planned]

@@ -7,7 +7,7 @@ import dataclasses
 import typing
 
 from networking_workflow.model import keys as model_keys
-from networking_workflow.model import states
+from networking_workflow.model import states, tasks
 
 #: What the database cannot give back later: exact, versioned, never shown outside.
 #: ``{"version": 1, "original": {...} | None, "deleted": {...} | None, "edge": {...}}``;
@@ -71,6 +71,7 @@ class Claim:
     cancel_requested: bool = False
     folded: tuple[str, ...] = ()  #: ids that this claim superseded (coalesced)
     more: bool = True  #: others were READY when it was chosen
+    started: tuple[tasks.StartedTask, ...] = ()  #: by the claim itself; empty: still to be planned
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@
 
 import json
 
+import pytest
 import sqlalchemy as sa
 
 from networking_workflow.journal import tables
@@ -243,6 +244,66 @@ def test_start_that_was_committed_unseen_is_gone_on_with(world: World) -> None:
     again = world.journal.start_tasks(claim, PLANNED)
     assert [(one.id, one.state) for one in again] == [(one.id, one.state) for one in first]
     assert [name for name, _, _ in states(world)] == ["ovn", "fabric"]
+
+
+def test_a_first_claim_starts_what_is_planned_for_it_in_its_own_transaction(world: World) -> None:
+    world.record(change("port/p"))
+    asked: list[workflows.Claim] = []
+
+    def plan(connection: sa.Connection, claim: workflows.Claim) -> list[tasks.PlannedTask]:
+        assert connection.in_transaction()
+        asked.append(claim)
+        return PLANNED
+
+    world.sync()
+    claim = world.journal.claim("c1", plan=plan)
+    assert isinstance(claim, workflows.Claim)
+    assert [(one.name, one.state, one.attempts) for one in claim.started] == [
+        ("ovn", TaskState.RUNNING, 1),
+        ("fabric", TaskState.PENDING, 0),
+    ]
+    assert [one.id for one in asked] == [claim.id]
+    assert states(world) == [("ovn", "RUNNING", 1), ("fabric", "PENDING", 0)]
+    (host,) = {row.host for row in world.query(sa.select(tables.tasks.c.host)) if row.host}
+    assert host == "host"
+    world.journal.hand_back(claim)
+    later = world.journal.claim("c1", plan=plan)
+    assert isinstance(later, workflows.Claim)
+    assert later.started == ()
+    assert len(asked) == 1
+    again = world.journal.start_tasks(later, PLANNED)
+    assert [(one.id, one.attempts) for one in again] == [
+        (claim.started[0].id, 2),
+        (claim.started[1].id, 0),
+    ]
+
+
+def test_a_first_claim_knows_what_drivers_returned_before(world: World) -> None:
+    world.record(change("port/p"))
+    claim = world.claim()
+    assert claim is not None
+    world.journal.succeed(claim, (), {"ovn": {"mtu": 1442}})
+    world.record(change("port/p", Operation.UPDATE))
+    world.sync()
+    update = world.journal.claim("c1", plan=lambda _connection, _claim: PLANNED)
+    assert isinstance(update, workflows.Claim)
+    assert [one.applied for one in update.started] == [{"mtu": 1442}, None]
+
+
+def test_a_claim_that_is_rolled_back_has_started_nothing(world: World) -> None:
+    workflow_id = world.record(change("port/p"))[0]
+
+    def plan(_connection: sa.Connection, _claim: workflows.Claim) -> list[tasks.PlannedTask]:
+        return [PLANNED[0], PLANNED[0]]  # one name twice: the second insert is refused
+
+    world.sync()
+    with pytest.raises(sa.exc.IntegrityError):
+        world.journal.claim("c1", plan=plan)
+    assert world.state(workflow_id) == "READY"
+    assert states(world) == []
+    claim = world.claim()
+    assert claim is not None
+    assert claim.fence == 1
 
 
 def test_a_driver_that_was_removed_leaves_its_task_skipped(world: World) -> None:

@@ -12,6 +12,7 @@ from networking_workflow.model import errors, states
 from tests.unit.conductor.drivers import MemoryDriver
 from tests.waiting import wait_until
 
+CREATE = states.Operation.CREATE
 DELETE = states.Operation.DELETE
 
 
@@ -283,6 +284,7 @@ def test_a_create_and_its_delete_in_the_queue_are_one_delete(cloud, start, drive
 
 def test_a_create_whose_row_goes_after_its_claim_makes_way_for_the_delete(cloud, start, driver):
     create = cloud.network()
+    driver.before = failing(errors.TransientFailure("busy"))  # the second claim plans by itself
 
     def delete_first():
         failpoints.disarm("conductor.prepare")
@@ -294,7 +296,20 @@ def test_a_create_whose_row_goes_after_its_claim_makes_way_for_the_delete(cloud,
     cloud.comes_to(create, "SUPERSEDED")
     cloud.comes_to(deletes[0], "SUCCESS")
     assert cloud.row(create).superseded_by == deletes[0]
-    assert [call.operation for call in driver.calls] == [DELETE]
+    assert [call.operation for call in driver.calls] == [CREATE, DELETE]
+
+
+def test_a_driver_that_cannot_say_what_it_handles_fails_its_workflow_and_no_claim(cloud, start):
+    class Broken(MemoryDriver):
+        def handles(self, resource_type, operation):
+            if resource_type == "network":
+                raise RuntimeError("no table of networks")
+            return super().handles(resource_type, operation)
+
+    start(Broken())
+    network = cloud.network()
+    cloud.comes_to(network, "FAILED")
+    assert "no table of networks" in cloud.row(network).failure_detail
 
 
 def test_an_update_whose_row_and_delete_are_gone_deletes(cloud, start, driver):
