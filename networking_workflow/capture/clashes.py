@@ -15,18 +15,18 @@ import typing
 
 import sqlalchemy as sa
 
-from networking_workflow.capture import images
+from networking_workflow.capture import schema
 from networking_workflow.plan import keys
 
-Clashes = collections.abc.Callable[[images.Values, images.Values], bool]
+Clashes = collections.abc.Callable[[schema.Values, schema.Values], bool]
 
 
-def _overlap(one: images.Values, other: images.Values) -> bool:
+def _overlap(one: schema.Values, other: schema.Values) -> bool:
     first, second = (ipaddress.ip_network(str(row["cidr"])) for row in (one, other))
     return first.overlaps(second)
 
 
-def _repeat(one: images.Values, other: images.Values) -> bool:
+def _repeat(one: schema.Values, other: schema.Values) -> bool:
     return keys.acl_reference(one) == keys.acl_reference(other)
 
 
@@ -39,9 +39,9 @@ _OF: dict[str, tuple[str, Clashes]] = {
 
 def clashing(
     connection: sa.Connection,
-    coming: typing.Iterable[tuple[images.RowName, images.Values]],
-    own: typing.Container[images.RowName],
-) -> images.RowName | None:
+    coming: typing.Iterable[tuple[schema.RowName, schema.Values]],
+    own: typing.Container[schema.RowName],
+) -> schema.RowName | None:
     """Return a row with which one that is to come back would clash.
 
     Locks what it looks at: on MariaDB none like it can come before COMMIT.
@@ -51,10 +51,10 @@ def clashing(
     for name, row in coming:
         if name.table not in _OF:
             continue
-        table, (parent, clash) = images.tables()[name.table], _OF[name.table]
+        table, (parent, clash) = schema.tables()[name.table], _OF[name.table]
         brothers = sa.select(table).where(table.c[parent] == row[parent]).with_for_update()
         for brother in connection.execute(brothers).mappings():
-            found = images.name_of(table, brother)
+            found = schema.name_of(table, brother)
             if found not in own and clash(row, dict(brother)):
                 return found
     return None

@@ -13,34 +13,23 @@ found. Rows of ``INSERT ... SELECT`` and of plain inserts past the unit of work 
 Neutron makes such rows when it starts only.
 """
 
-import collections
-import collections.abc
 import contextlib
 import dataclasses
-import functools
 import threading
 import typing
 
 import sqlalchemy as sa
-from neutron_lib.db import model_base
 from sqlalchemy import event
 
-Values = dict[str, typing.Any]  #: column -> value
-
-
-class RowName(typing.NamedTuple):
-    """A row, by its table's name and the values of its primary key."""
-
-    table: str
-    key: tuple[typing.Any, ...]
+from networking_workflow.capture import schema
 
 
 @dataclasses.dataclass(slots=True)
 class Image:
     """One row; ``None``: it was not there, or is not there any more."""
 
-    before: Values | None
-    after: Values | None
+    before: schema.Values | None
+    after: schema.Values | None
     between: bool = False  #: others changed it between two commits of the call
 
     @property
@@ -68,7 +57,7 @@ MOVED_BY_BACKENDS = frozenset({"status"})
 MOVED_BY_TASKS = frozenset({"vif_type", "vif_details"})
 
 
-def differ(one: Values | None, other: Values | None) -> bool:
+def differ(one: schema.Values | None, other: schema.Values | None) -> bool:
     """Return whether somebody who calls the API has made one row of the other."""
     if one is None or other is None:
         return one is not other
@@ -80,11 +69,11 @@ class Images:
     """What one call changed, as far as it is committed."""
 
     def __init__(self) -> None:
-        self.rows: dict[RowName, Image] = {}
+        self.rows: dict[schema.RowName, Image] = {}
         #: own key of each recorded workflow -> the first generation that the call has taken
         self.gens: dict[str, int] = {}
 
-    def add(self, rows: typing.Mapping[RowName, Image]) -> None:
+    def add(self, rows: typing.Mapping[schema.RowName, Image]) -> None:
         """Add what a transaction changed that came after those that are known."""
         for name, image in rows.items():
             known = self.rows.get(name)
@@ -119,21 +108,21 @@ class _Flush:
     """What a flush has done so far."""
 
     def __init__(self) -> None:
-        self.first_seen: set[RowName] = set()
+        self.first_seen: set[schema.RowName] = set()
         #: rows inserted, and of each table whose keys the database makes a name without a key
-        self.inserted: set[RowName] = set()
+        self.inserted: set[schema.RowName] = set()
 
-    def has_inserted(self, name: RowName) -> bool:
+    def has_inserted(self, name: schema.RowName) -> bool:
         """Return whether a row that is there now was not there before."""
-        return not self.inserted.isdisjoint({name, RowName(name.table, ())})
+        return not self.inserted.isdisjoint({name, schema.RowName(name.table, ())})
 
 
 class _Transaction:
     """What one outermost transaction of one session changes."""
 
     def __init__(self) -> None:
-        self.rows: dict[RowName, Image] = {}
-        self.gone: set[RowName] = set()  #: deleted, and what refers to them has been read
+        self.rows: dict[schema.RowName, Image] = {}
+        self.gone: set[schema.RowName] = set()  #: deleted, and what refers to them has been read
         self.flush = _Flush()
 
     def see(
@@ -144,7 +133,7 @@ class _Transaction:
             if isinstance(statement, sa.Insert):
                 self._see_insert(statement.table, many or (one,))
             return
-        table = tables().get(getattr(statement.table, "name", ""))
+        table = schema.tables().get(getattr(statement.table, "name", ""))
         if table is None:  # the journal's own
             return
         condition = sa.true() if statement.whereclause is None else statement.whereclause
@@ -157,17 +146,17 @@ class _Transaction:
     def _see_insert(self, table: typing.Any, many: typing.Any) -> None:
         for parameters in many:
             key = tuple((parameters or {}).get(column.name) for column in table.primary_key)
-            self.flush.inserted.add(RowName(table.name, () if None in key else key))
+            self.flush.inserted.add(schema.RowName(table.name, () if None in key else key))
 
     def _see_dependents(
-        self, connection: sa.Connection, table: sa.Table, deleted: list[Values]
+        self, connection: sa.Connection, table: sa.Table, deleted: list[schema.Values]
     ) -> None:
         """Read what refers to deleted rows, and goes with them or loses its reference."""
-        deleted = [row for row in deleted if name_of(table, row) not in self.gone]
+        deleted = [row for row in deleted if schema.name_of(table, row) not in self.gone]
         if not deleted:
             return
-        self.gone.update(name_of(table, row) for row in deleted)
-        for reference in references_to(table.name):
+        self.gone.update(schema.name_of(table, row) for row in deleted)
+        for reference in schema.references_to(table.name):
             if reference.on_delete in ("CASCADE", "SET NULL"):
                 condition = reference.to(deleted)
                 found = self._read(connection, reference.table, condition, {}, deletes=True)
@@ -182,7 +171,7 @@ class _Transaction:
         values: typing.Any,
         *,
         deletes: bool,
-    ) -> list[Values]:
+    ) -> list[schema.Values]:
         """Return rows, and note those that are not known yet.
 
         An UPDATE locks as it does itself: on PostgreSQL whoever refers to the row need not wait.
@@ -190,7 +179,7 @@ class _Transaction:
         query = sa.select(table).where(condition).with_for_update(key_share=not deletes)
         found = [dict(row) for row in connection.execute(query, values or {}).mappings()]
         for row in found:
-            name = name_of(table, row)
+            name = schema.name_of(table, row)
             if name not in self.rows:
                 self.rows[name] = Image(row, None)
                 self.flush.first_seen.add(name)
@@ -211,15 +200,17 @@ class _Transaction:
         key = tuple(mapper.primary_key_from_instance(state.obj()))
         if state.key is not None and key == tuple(state.key[1]):
             return
-        name = RowName(mapper.local_table.name, key)
-        if name.table not in tables() or (state.key is None and not self.flush.has_inserted(name)):
+        name = schema.RowName(mapper.local_table.name, key)
+        if name.table not in schema.tables() or (
+            state.key is None and not self.flush.has_inserted(name)
+        ):
             return
         if name not in self.rows or (state.key is None and name in self.flush.first_seen):
             self.rows[name] = Image(None, None)
 
     def read_after(self, connection: sa.Connection) -> None:
         """Read what all rows hold now."""
-        for name, values in read(connection, self.rows).items():
+        for name, values in schema.read(connection, self.rows).items():
             self.rows[name].after = values
 
 
@@ -278,92 +269,3 @@ def after_commit(session: typing.Any, gens: typing.Mapping[str, int]) -> None:
 def end(session: typing.Any) -> None:
     """Forget a transaction, however it ended."""
     session.info.pop(_INFO, None)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Reference:
-    """A foreign key of ``table``."""
-
-    table: sa.Table
-    columns: tuple[str, ...]
-    referred: tuple[str, ...]  #: columns of the other table
-    on_delete: str  #: "CASCADE", "SET NULL", or "" where the database refuses
-
-    def to(self, rows: typing.Iterable[Values]) -> sa.ColumnElement[bool]:
-        """Return the condition that a row refers to one of ``rows``."""
-        wanted = {tuple(row[column] for column in self.referred) for row in rows}
-        return _one_of(self.table, self.columns, wanted)
-
-
-@functools.cache
-def tables() -> typing.Mapping[str, sa.Table]:
-    """Return all tables of the models that this process has loaded, referred ones first."""
-    return {table.name: table for table in model_base.BASEV2.metadata.sorted_tables}
-
-
-@functools.cache
-def references_to(table: str) -> tuple[Reference, ...]:
-    """Return the foreign keys that refer to a table."""
-    found = []
-    for other in tables().values():
-        for constraint in other.foreign_key_constraints:
-            if constraint.referred_table.name == table:
-                found.append(
-                    Reference(
-                        table=other,
-                        columns=tuple(element.parent.name for element in constraint.elements),
-                        referred=tuple(element.column.name for element in constraint.elements),
-                        on_delete=(constraint.ondelete or "").upper(),
-                    )
-                )
-    return tuple(found)
-
-
-def name_of(table: sa.Table, row: typing.Mapping[typing.Any, typing.Any]) -> RowName:
-    """Return the name of a row."""
-    return RowName(table.name, tuple(row[column.name] for column in table.primary_key))
-
-
-#: Names in one statement that reads rows: SQLite refuses a condition of 1,000 alternatives.
-_AT_A_TIME = 200
-
-
-def read(
-    connection: sa.Connection,
-    names: collections.abc.Iterable[RowName],
-    *,
-    lock: bool = False,
-) -> dict[RowName, Values]:
-    """Return what the named rows hold; those that are not there are left out.
-
-    :param lock: lock them, and read what is committed now, however old the snapshot is.
-    """
-    by_table: dict[str, list[tuple[typing.Any, ...]]] = collections.defaultdict(list)
-    for name in names:
-        by_table[name.table].append(name.key)
-    found: dict[RowName, Values] = {}
-    for table_name, keys in by_table.items():
-        table = tables()[table_name]
-        columns = tuple(column.name for column in table.primary_key)
-        for start in range(0, len(keys), _AT_A_TIME):
-            some = keys[start : start + _AT_A_TIME]
-            query = sa.select(table).where(_one_of(table, columns, some))
-            query = query.with_for_update() if lock else query
-            for row in connection.execute(query).mappings():
-                found[name_of(table, row)] = dict(row)
-    return found
-
-
-def _one_of(
-    table: sa.Table,
-    columns: tuple[str, ...],
-    keys: typing.Iterable[tuple[typing.Any, ...]],
-) -> sa.ColumnElement[bool]:
-    keys = list(keys)
-    if len(columns) == 1:
-        return table.c[columns[0]].in_([key[0] for key in keys])
-    conditions = [
-        sa.and_(*(table.c[column] == value for column, value in zip(columns, key, strict=True)))
-        for key in keys
-    ]
-    return sa.or_(sa.false(), *conditions)

@@ -12,7 +12,7 @@ import typing
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from networking_workflow.capture import images
+from networking_workflow.capture import schema
 from networking_workflow.model import errors, failures
 
 
@@ -37,7 +37,7 @@ def refuse_writes(connection: sa.Connection) -> None:
     def see(_connection: sa.Connection, statement: typing.Any, *_: typing.Any) -> None:
         if isinstance(statement, (sa.Insert, sa.Update, sa.Delete)):
             table = getattr(statement.table, "name", "")
-            if table in images.tables():
+            if table in schema.tables():
                 raise Written(table)
 
     event.listen(connection, "before_execute", see)

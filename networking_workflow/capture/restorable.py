@@ -8,7 +8,7 @@ import typing
 
 import sqlalchemy as sa
 
-from networking_workflow.capture import clashes, classes, images
+from networking_workflow.capture import clashes, classes, images, schema
 from networking_workflow.journal import reverts
 from networking_workflow.model import errors
 
@@ -29,7 +29,7 @@ def changed_by(context: typing.Any, later: reverts.Later) -> CannotRestore:
     )
 
 
-def check(name: images.RowName, row: images.Image, now: images.Values | None) -> None:
+def check(name: schema.RowName, row: images.Image, now: schema.Values | None) -> None:
     """Refuse to undo what is not any more as the call left it.
 
     :raises CannotRestore: if it is not.
@@ -51,8 +51,8 @@ def check(name: images.RowName, row: images.Image, now: images.Values | None) ->
 
 def check_clashes(
     connection: sa.Connection,
-    changed: typing.Mapping[images.RowName, images.Image],
-    found: typing.Container[images.RowName],
+    changed: typing.Mapping[schema.RowName, images.Image],
+    found: typing.Container[schema.RowName],
 ) -> None:
     """Refuse to bring back what Neutron would refuse to make now.
 
@@ -70,7 +70,7 @@ def check_clashes(
 
 
 def check_dependents(
-    connection: sa.Connection, changed: typing.Mapping[images.RowName, images.Image]
+    connection: sa.Connection, changed: typing.Mapping[schema.RowName, images.Image]
 ) -> None:
     """Refuse to take away with a row what others have made to rely on it.
 
@@ -78,17 +78,17 @@ def check_dependents(
 
     :raises CannotRestore: if there is something.
     """
-    made: dict[str, list[images.Values]] = {}
+    made: dict[str, list[schema.Values]] = {}
     for name, row in changed.items():
         if row.before is None and row.after is not None:
             made.setdefault(name.table, []).append(row.after)
     for table, values in made.items():
-        for reference in images.references_to(table):
+        for reference in schema.references_to(table):
             if not _is_of_another(reference):
                 continue
             query = sa.select(reference.table).where(reference.to(values))
             for other in connection.execute(query).mappings():
-                name = images.name_of(reference.table, other)
+                name = schema.name_of(reference.table, other)
                 if name not in changed:
                     LOG.info(
                         "A call is not undone: row %s of table %s relies on it",
@@ -101,7 +101,7 @@ def check_dependents(
                     )
 
 
-def _is_of_another(reference: images.Reference) -> bool:
+def _is_of_another(reference: schema.Reference) -> bool:
     """Return whether rows that refer so are resources, or parts of another than the referred."""
     part = classes.CHILD.get(reference.table.name)
     return reference.table.name in classes.ITSELF or (

@@ -32,7 +32,7 @@ from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exc
 from sqlalchemy import orm
 
-from networking_workflow.capture import calls, classes, edges, images, restorable, rows
+from networking_workflow.capture import calls, classes, edges, images, restorable, rows, schema
 from networking_workflow.drivers import ml2
 from networking_workflow.journal import reverts
 
@@ -97,11 +97,11 @@ def _restore(context: typing.Any, call: images.Images, workflow_ids: list[str]) 
         # Everything is locked before the first plain read: the snapshot of that is newer. Rows
         # first and keys last, as every other transaction does.
         left = [name for name, row in changed.items() if row.after is not None]
-        found = images.read(connection, left, lock=True)
+        found = schema.read(connection, left, lock=True)
         later = reverts.later_change(connection, call.gens, context.request_id, set(workflow_ids))
         if later is not None:
             raise restorable.changed_by(context, later)
-        found |= images.read(connection, changed.keys() - set(left))
+        found |= schema.read(connection, changed.keys() - set(left))
         of_task = {name for name in changed if _is_level_of_task(name, changed)}
         for name, row in changed.items():
             if name not in of_task:
@@ -135,17 +135,17 @@ def _bind_anew(context: typing.Any, call: images.Images) -> None:
                 LOG.warning("Port %s stays unbound: %s", binding["port_id"], error)
 
 
-def _in_order(rows: dict[images.RowName, images.Image]) -> dict[images.RowName, images.Image]:
+def _in_order(rows: dict[schema.RowName, images.Image]) -> dict[schema.RowName, images.Image]:
     """Sort rows: the referred ones come first."""
-    order = {table: place for place, table in enumerate(images.tables())}
+    order = {table: place for place, table in enumerate(schema.tables())}
     return dict(sorted(rows.items(), key=lambda row: order[row[0].table]))
 
 
 def _keep_edges(
     context: typing.Any,
     writer: typing.Any,
-    changed: typing.Mapping[images.RowName, images.Image],
-    found: typing.Container[images.RowName],
+    changed: typing.Mapping[schema.RowName, images.Image],
+    found: typing.Container[schema.RowName],
 ) -> None:
     """Keep what ML2 keeps of what it deletes or binds anew: a failed task may have left it there.
 
@@ -169,7 +169,7 @@ def _keep_edges(
     writer.expire_all()  # so that nothing is remembered of rows that are about to change
 
 
-def _rebound(changed: typing.Mapping[images.RowName, images.Image]) -> set[str]:
+def _rebound(changed: typing.Mapping[schema.RowName, images.Image]) -> set[str]:
     """Return the ports whose binding goes back, those that come back bound among them."""
     table = models.PortBinding.__tablename__
     return {
@@ -189,8 +189,8 @@ def _is_rebound(row: images.Image) -> bool:
 
 def _put_back(
     writer: typing.Any,
-    changed: typing.Mapping[images.RowName, images.Image],
-    found: typing.Mapping[images.RowName, images.Values],
+    changed: typing.Mapping[schema.RowName, images.Image],
+    found: typing.Mapping[schema.RowName, schema.Values],
 ) -> None:
     """Make, change and delete rows: the referred ones are made first, and deleted last."""
     names = list(changed)
@@ -213,7 +213,7 @@ def _put_back(
         _write(writer)
 
 
-def _is_left_to_task(name: images.RowName, row: images.Image) -> bool:
+def _is_left_to_task(name: schema.RowName, row: images.Image) -> bool:
     """Return whether a row is a binding that the call left unbound.
 
     How it is bound now, and its levels, are then what the call's own task has made of it.
@@ -227,17 +227,17 @@ def _is_left_to_task(name: images.RowName, row: images.Image) -> bool:
 
 
 def _is_level_of_task(
-    name: images.RowName, changed: typing.Mapping[images.RowName, images.Image]
+    name: schema.RowName, changed: typing.Mapping[schema.RowName, images.Image]
 ) -> bool:
     """Return whether a row that the call deleted is a level of a binding that it left unbound."""
     level = changed[name].before
     if name.table != models.PortBindingLevel.__tablename__ or level is None:
         return False
-    binding = images.name_of(models.PortBinding.__table__, level)
+    binding = schema.name_of(models.PortBinding.__table__, level)
     return binding in changed and _is_left_to_task(binding, changed[binding])
 
 
-def _drop_levels(writer: typing.Any, changed: typing.Mapping[images.RowName, images.Image]) -> None:
+def _drop_levels(writer: typing.Any, changed: typing.Mapping[schema.RowName, images.Image]) -> None:
     """Delete the levels that a task gave to bindings which the call left unbound."""
     for name, row in changed.items():
         if row.after is not None and _is_left_to_task(name, row):
@@ -247,7 +247,7 @@ def _drop_levels(writer: typing.Any, changed: typing.Mapping[images.RowName, ima
     _write(writer)
 
 
-def _say_down(writer: typing.Any, changed: typing.Mapping[images.RowName, images.Image]) -> None:
+def _say_down(writer: typing.Any, changed: typing.Mapping[schema.RowName, images.Image]) -> None:
     """Let ports whose binding went back be DOWN, as ``_process_port_binding`` of ML2 does."""
     for port_id in sorted(_rebound(changed)):
         port = writer.get(models_v2.Port, port_id)
@@ -272,11 +272,11 @@ def _mappers() -> dict[str, typing.Any]:
     return found
 
 
-def _get(writer: typing.Any, name: images.RowName) -> typing.Any:
+def _get(writer: typing.Any, name: schema.RowName) -> typing.Any:
     return writer.get(_mappers()[name.table].class_, name.key)
 
 
-def _made(writer: typing.Any, table: str, values: images.Values) -> typing.Any:
+def _made(writer: typing.Any, table: str, values: schema.Values) -> typing.Any:
     """Return an object that makes a row as it was; ``__init__`` would make others beside it."""
     mapper = _mappers()[table]
     made = mapper.class_manager.new_instance()
@@ -288,7 +288,7 @@ def _made(writer: typing.Any, table: str, values: images.Values) -> typing.Any:
     return made
 
 
-def _set(writer: typing.Any, name: images.RowName, row: images.Image, now: images.Values) -> None:
+def _set(writer: typing.Any, name: schema.RowName, row: images.Image, now: schema.Values) -> None:
     assert row.before is not None
     assert row.after is not None
     columns = [

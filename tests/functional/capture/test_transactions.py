@@ -16,7 +16,7 @@ from neutron_lib.db import api as db_api
 from oslo_db import exception as db_exceptions
 from sqlalchemy import orm
 
-from networking_workflow.capture import calls, images, looking
+from networking_workflow.capture import calls, looking, schema
 from networking_workflow.capture import session as capture_session
 from networking_workflow.journal import tables
 from networking_workflow.model import errors, running, states, workflows
@@ -381,7 +381,7 @@ WRITES = {
         session.query(models_v2.Network).filter_by(id=network).delete()
     ),
     "a statement on a table that is no workflow's": lambda session, network: session.execute(
-        sa.insert(images.tables()["ovn_hash_ring"]).values(
+        sa.insert(schema.tables()["ovn_hash_ring"]).values(
             node_uuid="n", group_name="g", hostname="h"
         )
     ),
@@ -398,7 +398,7 @@ def test_a_task_that_only_looks_cannot_change_the_database(neutron, only_looking
     assert found == []
     assert f"table {refused.value.table} of Neutron's" in refused.value.detail
     with neutron.engine.connect() as connection:
-        ring = images.tables()["ovn_hash_ring"]
+        ring = schema.tables()["ovn_hash_ring"]
         assert connection.execute(sa.select(ring)).all() == []
 
 

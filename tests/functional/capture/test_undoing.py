@@ -15,7 +15,7 @@ from neutron.db.models import allowed_address_pair, securitygroup
 from neutron_lib.db import api as db_api
 from sqlalchemy import event, orm
 
-from networking_workflow.capture import images
+from networking_workflow.capture import schema
 from networking_workflow.journal import tables
 from tests.functional.capture import inprocess, undoing
 from tests.functional.capture.world import World, host_bound_port, only
@@ -80,7 +80,7 @@ def test_parts_of_other_resources_do_not_go_with_what_they_refer_to(
 
 def rename(world: World, name: str, connection: sa.Connection | None = None) -> None:
     """Change the network's row past capture."""
-    networks = images.tables()["networks"]
+    networks = schema.tables()["networks"]
     change = sa.update(networks).where(networks.c.id == world.network["id"]).values(name=name)
     with contextlib.ExitStack() as stack:
         connection = connection or stack.enter_context(world.neutron.engine.begin())
@@ -201,7 +201,7 @@ def test_what_goes_with_a_row_comes_back_if_the_row_was_changed_before_it_was_de
         group = session.get(securitygroup.SecurityGroup, world.group["id"])
         group.name = "changed"
         session.flush()
-        table = images.tables()["securitygroups"]
+        table = schema.tables()["securitygroups"]
         session.execute(sa.delete(table).where(table.c.id == group.id))
 
     undoing.assert_rows(writing(world, change_and_delete), before)
@@ -225,13 +225,13 @@ def test_a_row_that_one_flush_deletes_and_makes_anew_is_as_before(world: World) 
 @pytest.mark.on_sqlite
 def test_rows_with_keys_of_several_columns_are_read_whatever_their_number(world: World) -> None:
     names = [
-        images.RowName("securitygroupportbindings", (str(uuid.uuid4()), world.group["id"]))
+        schema.RowName("securitygroupportbindings", (str(uuid.uuid4()), world.group["id"]))
         for _ in range(2_000)
     ]
     (known,) = world.port["security_groups"]
-    there = images.RowName("securitygroupportbindings", (world.port["id"], known))
+    there = schema.RowName("securitygroupportbindings", (world.port["id"], known))
     with world.neutron.engine.connect() as connection:
-        assert set(images.read(connection, [*names, there])) == {there}
+        assert set(schema.read(connection, [*names, there])) == {there}
 
 
 def test_the_undoing_is_tried_again_when_a_revision_number_has_gone_on_meanwhile(

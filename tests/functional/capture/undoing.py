@@ -8,11 +8,11 @@ import typing
 
 import sqlalchemy as sa
 
-from networking_workflow.capture import calls, images, restore
+from networking_workflow.capture import calls, images, restore, schema
 from networking_workflow.journal import tables
 from tests.functional.capture import inprocess, oracle
 
-Rows = dict[images.RowName, images.Values]
+Rows = dict[schema.RowName, schema.Values]
 
 
 def rows(engine: sa.Engine) -> Rows:
@@ -20,10 +20,10 @@ def rows(engine: sa.Engine) -> Rows:
     found: Rows = {}
     with engine.connect() as connection:
         for name in connection.scalars(_not_empty()):
-            table = images.tables()[name]
+            table = schema.tables()[name]
             for row in connection.execute(sa.select(table)).mappings():
                 values = {c: v for c, v in row.items() if c not in images.GO_ON}
-                found[images.name_of(table, row)] = values
+                found[schema.name_of(table, row)] = values
     return found
 
 
@@ -32,7 +32,7 @@ def _not_empty() -> sa.Select[typing.Any]:
     """Return what selects the names of tables that have rows: most have none."""
     each = [
         sa.select(sa.literal(name).label("name")).where(sa.exists().select_from(table))
-        for name, table in images.tables().items()
+        for name, table in schema.tables().items()
         if name not in restore.LEFT
     ]
     return sa.select(sa.union_all(*each).subquery().c.name)
