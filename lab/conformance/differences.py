@@ -40,9 +40,6 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         pattern="plugins.ml2.test_plugin.TestFaultyMechansimDriver.*", reason=_FAILING_DRIVER
     ),
-    Difference(
-        pattern="*.test_create_router_port_and_fail_create_postcommit", reason=_FAILING_DRIVER
-    ),
     *(
         Difference(
             pattern=f"extensions.test_l3.{test}", reason=_SHOWN_IN_PAYLOAD, is_time_only=False
@@ -58,6 +55,27 @@ DIFFERENCES: tuple[Difference, ...] = (
         reason=(
             "The test replaces Neutron's database calls by mocks, so that the policy it updates "
             "has no row; `sync_state` comes with the row."
+        ),
+        is_time_only=False,
+    ),
+    Difference(
+        pattern=(
+            "plugins.ml2.test_plugin.TestMl2RevivedAgentsBindPorts.test__retry_binding_revived_agents"
+        ),
+        reason=(
+            "The test's port is a mock, its row too. What a port shows of `sync_state` is text in a "
+            "column of the row, which a mock does not have."
+        ),
+        is_time_only=False,
+    ),
+    Difference(
+        pattern=(
+            _OVN + "TestOVNMechanismDriverSegment.test_update_segment_host_mapping_with_new_segment"
+        ),
+        reason=(
+            "The test has the driver subscribe a second time, which on stock changes nothing. Here "
+            "it brings back callbacks that this plugin has taken off and makes itself: both write "
+            "the same revision row, and the call is tried again until the test's time is over."
         ),
         is_time_only=False,
     ),

@@ -117,8 +117,15 @@ class Ml2Plugin(workflows.WorkflowsApi, tasks.TasksApi, capture_plugin.Capturing
 
     @property
     def supported_extension_aliases(self) -> list[str]:
-        """Return ML2's aliases and ours, which no mechanism driver has a say in."""
-        return [*super().supported_extension_aliases, ALIAS]
+        """Return ML2's aliases and ours, which no mechanism driver has a say in.
+
+        The same list each time: Neutron takes out of it what a service plugin does not support
+        (``neutron.common.utils.disable_extension_by_service_plugin``).
+        """
+        aliases: list[str] = super().supported_extension_aliases
+        if ALIAS not in aliases:
+            aliases.append(ALIAS)
+        return aliases
 
     @staticmethod
     def _make_address_group_dict(
