@@ -63,8 +63,8 @@ DIFFERENCES: tuple[Difference, ...] = (
             "plugins.ml2.test_plugin.TestMl2RevivedAgentsBindPorts.test__retry_binding_revived_agents"
         ),
         reason=(
-            "The test's port is a mock, its row too. What a port shows of `sync_state` is text in a "
-            "column of the row, which a mock does not have."
+            "The test's port is a mock, its row too. What a port shows of `sync_state` is text in "
+            "a column of the row, which a mock does not have."
         ),
         is_time_only=False,
     ),
