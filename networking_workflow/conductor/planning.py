@@ -3,18 +3,15 @@
 
 """Who is called for a workflow, and whether its keys cover what the calls will read."""
 
-import logging
 import typing
 
 import sqlalchemy as sa
 
 from networking_workflow.conductor import shared
-from networking_workflow.drivers import protocol, words
+from networking_workflow.drivers import protocol
 from networking_workflow.journal import references
 from networking_workflow.model import keys, states, tasks, workflows
 from networking_workflow.plan import flows
-
-LOG = logging.getLogger(__name__)
 
 #: What a resource refers to today, sorted, each once; None: its row is gone.
 Refers = tuple[references.Reference, ...] | None
@@ -39,10 +36,12 @@ def missing_keys(
 ) -> dict[str, keys.Mode] | None:
     """Return all keys that an apply needs, if the claim's do not cover them; None: they do."""
     wanted = tools.key_function(claim.lane, claim.resource_type, claim.resource_id, found)
-    return None if covers(claim.keys, wanted) else keys.strongest(_items(claim.keys, wanted))
+    if _covers(claim.keys, wanted):
+        return None
+    return keys.strongest([*claim.keys.items(), *wanted.items()])
 
 
-def covers(held: typing.Mapping[str, keys.Mode], wanted: typing.Mapping[str, keys.Mode]) -> bool:
+def _covers(held: typing.Mapping[str, keys.Mode], wanted: typing.Mapping[str, keys.Mode]) -> bool:
     """Return whether every wanted key is held, in the wanted mode or a stronger one."""
     return all(
         held.get(key) is mode or held.get(key) is keys.Mode.EXCLUSIVE
@@ -50,29 +49,16 @@ def covers(held: typing.Mapping[str, keys.Mode], wanted: typing.Mapping[str, key
     )
 
 
-def _items(
-    *held: typing.Mapping[str, keys.Mode],
-) -> typing.Iterator[tuple[str, keys.Mode]]:
-    for one in held:
-        yield from one.items()
-
-
 def at_claim(
     tools: shared.Tools, connection: sa.Connection, claim: workflows.Claim
 ) -> list[tasks.PlannedTask]:
     """Return the tasks that a first claim starts in its own transaction (``claims.Plan``).
 
-    None where anything is out of the ordinary: the run looks at it anew, and settles it.
+    None if its row is gone or it lacks keys: the run looks at it anew, and settles it.
     """
-    try:
-        called = drivers(tools, claim)
-        if called and claim.operation is not states.Operation.DELETE:
-            found = refers(connection, claim)
-            if found is None or missing_keys(tools, claim, found) is not None:
-                return []
-    except sa.exc.SQLAlchemyError:
-        raise  # the claim's own transaction is over
-    except Exception as error:  # noqa: BLE001 - drivers raise anything; the claim must not fail
-        LOG.debug("Workflow %s is not planned at its claim: %s", claim.id, words.of(error))
-        return []
+    called = drivers(tools, claim)
+    if called and claim.operation is not states.Operation.DELETE:
+        found = refers(connection, claim)
+        if found is None or missing_keys(tools, claim, found) is not None:
+            return []
     return flows.planned(called)

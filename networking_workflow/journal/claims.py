@@ -35,7 +35,8 @@ _W = tables.workflows.c
 
 
 #: Asked in the transaction of a workflow's first claim for the tasks to start in it; none: they are
-#: started later. May be asked again, since transactions are tried again.
+#: started later. May be asked again, since transactions are tried again. Whatever it raises, the
+#: claim is made: without it.
 Plan = collections.abc.Callable[
     [sa.Connection, workflows.Claim], collections.abc.Sequence[tasks.PlannedTask]
 ]
@@ -198,6 +199,8 @@ def claim(
         parked = retries.run(engine, work)
     except retries.LookAgain:
         return None
+    except _NotPlanned:
+        return claim(engine, owner, after_project)
     except sa.exc.DBAPIError:
         if not started or not _is_ours(engine, started[0][0], token):
             raise
@@ -210,13 +213,22 @@ def claim(
     return claimed
 
 
+class _NotPlanned(Exception):
+    """The plan raised something; the transaction may be of no use any more."""
+
+
 def _started(
     connection: sa.Connection, claim: workflows.Claim, plan: Plan | None
 ) -> workflows.Claim:
     """Return the claim with the tasks that a first one starts."""
     if plan is None or claim.fence > 1:
         return claim
-    planned = plan(connection, claim)
+    try:
+        planned = plan(connection, claim)
+    except (Exception, SystemExit) as error:
+        if retries.is_conflict(error):
+            raise
+        raise _NotPlanned from error  # the run meets the same, and the workflow says so
     if not planned:
         return claim
     return dataclasses.replace(claim, started=tuple(steps.start_new(connection, claim, planned)))

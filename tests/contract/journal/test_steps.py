@@ -4,11 +4,12 @@
 """Tasks: each step is durable, keeps its id over attempts, and what drivers return is kept."""
 
 import json
+import typing
 
 import pytest
 import sqlalchemy as sa
 
-from networking_workflow.journal import tables
+from networking_workflow.journal import retries, tables
 from networking_workflow.model import failures, tasks, workflows
 from networking_workflow.model.states import Operation, TaskState
 from tests.contract.journal.world import FAILURE, World, change
@@ -304,6 +305,42 @@ def test_a_claim_that_is_rolled_back_has_started_nothing(world: World) -> None:
     claim = world.claim()
     assert claim is not None
     assert claim.fence == 1
+
+
+def no_driver(_connection: sa.Connection, _claim: workflows.Claim) -> list[tasks.PlannedTask]:
+    raise SystemExit("bad options")
+
+
+def no_table(connection: sa.Connection, _claim: workflows.Claim) -> list[tasks.PlannedTask]:
+    connection.execute(sa.text("SELECT 1 FROM no_such_table"))
+    return PLANNED
+
+
+@pytest.mark.parametrize("plan", [no_driver, no_table])
+def test_a_plan_that_breaks_does_not_keep_a_workflow_from_being_claimed(
+    world: World, plan: typing.Any
+) -> None:
+    world.record(change("port/p"))
+    world.sync()
+    claim = world.journal.claim("c1", plan=plan)
+    assert isinstance(claim, workflows.Claim)
+    assert (claim.fence, claim.started) == (1, ())
+    assert states(world) == []
+
+
+def test_a_conflict_within_a_plan_has_the_claim_tried_again(world: World) -> None:
+    world.record(change("port/p"))
+    conflicts = [retries.LookAgain()]
+
+    def plan(_connection: sa.Connection, _claim: workflows.Claim) -> list[tasks.PlannedTask]:
+        if conflicts:
+            raise conflicts.pop()
+        return PLANNED
+
+    world.sync()
+    claim = world.journal.claim("c1", plan=plan)
+    assert isinstance(claim, workflows.Claim)
+    assert [one.name for one in claim.started] == ["ovn", "fabric"]
 
 
 def test_a_driver_that_was_removed_leaves_its_task_skipped(world: World) -> None:
