@@ -225,7 +225,7 @@ def _started(
         return claim
     try:
         planned = plan(connection, claim)
-    except (Exception, SystemExit) as error:  # OVN exits on bad options; raised again in either case
+    except (Exception, SystemExit) as error:  # drivers raise anything; raised again
         if retries.is_conflict(error):
             raise
         raise _NotPlanned from error  # the run meets the same, and the workflow says so
