@@ -147,9 +147,9 @@ class Run:
         mine = threading.get_ident()
         life = _Life(0)
 
-        def boundary(*_: typing.Any) -> None:
+        def boundary(connection: sa.Connection, *_: typing.Any) -> None:
             if threading.get_ident() == mine:
-                life.boundary()
+                life.boundary(connection)
 
         for event in ("before_cursor_execute", "commit"):
             sa.event.listen(journal.engine, event, boundary)
@@ -183,8 +183,6 @@ class Run:
             journal.sign_off(name)
         except crashes.Killed:
             self.count("killed")
-            # Its connections end with it: one that was about to commit is in the pool, uncommitted.
-            journal.engine.dispose()
             self._expire(name)
 
     def _expire(self, name: str) -> None:
@@ -245,9 +243,12 @@ class _Life:
     dies_at: int
     passed: int = 0
 
-    def boundary(self) -> None:
+    def boundary(self, connection: sa.Connection) -> None:
         self.passed += 1
         if self.passed == self.dies_at:
+            # It ends with its process. One that was about to commit would be in the pool otherwise,
+            # its transaction open, for whoever takes it next.
+            connection.invalidate()
             raise crashes.Killed
 
 
