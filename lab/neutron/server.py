@@ -4,8 +4,8 @@
 """neutron-api under gunicorn: one worker process with threads. Run as a module by ``NeutronApi``.
 
 What it does beyond ``gunicorn neutron.wsgi.api:application``, each for one measured trap:
-it does what our settings for gunicorn do to a worker, ends as a whole when the worker ends, and
-dies with the process that started it.
+it loads the rules of policy before the first request, does what our settings for gunicorn do to a
+worker, ends as a whole when the worker ends, and dies with the process that started it.
 """
 
 import argparse
@@ -49,8 +49,10 @@ class Application(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # g
     def load(self) -> typing.Any:
         sys.argv = sys.argv[:1]  # Neutron parses it as its own
         gc.disable()  # half a second of three: an import makes much and frees nothing
+        from neutron import policy
         from neutron.wsgi import api
 
+        policy.init()  # stock does in its first request, and answers 403 to a second one meanwhile
         gc.freeze()  # nothing of this is ever garbage: no collection need look at it
         gc.enable()
         return api.application

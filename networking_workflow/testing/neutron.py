@@ -94,6 +94,7 @@ class Neutron:
             ) from error
         # An answer that came later would be taken for that of the next call.
         self._process.kill()
+        self._process.join()
         raise RuntimeError(
             f"{function.__qualname__}() did not return within {self._answer_s:g} s, and Neutron's "
             f"process was killed; {_end_of(self._log)}"

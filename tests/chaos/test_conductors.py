@@ -82,10 +82,14 @@ def test_conductor_killed_in_the_middle_of_a_task_another_finishes_it(
     (workflow,) = cloud.workflows(port)
     (task,) = cloud.tasks(port)
     assert (workflow.state, task.task_state, task.attempts) == ("SUCCESS", "SUCCESS", 2)
-    calls = [entry for entry in cloud.fabric.store.record() if entry["id"] == port]
-    assert [(call["workflow_id"], call["task_id"]) for call in calls] == [
-        (workflow.id, task.id)
-    ] * 2
+
+    def calls() -> list[tuple[str, str]]:
+        record = cloud.fabric.store.record()
+        return [(one["workflow_id"], one["task_id"]) for one in record if one["id"] == port]
+
+    # That of the killed one is written down whenever the server gets to it.
+    wait_until(lambda: len(calls()) >= 2, clouds.PATIENCE_S, "both calls")
+    assert calls() == [(workflow.id, task.id)] * 2
     assert tenant.show("ports", port)["sync_state"] == "SYNCED"
     assert cloud.differences_from_fabric() == []
 

@@ -162,7 +162,9 @@ def test_a_tenant_reads_nothing_of_a_drivers_exception_and_an_administrator_no_c
         answers.append(_whole(answer))
         kept = tenant.call("POST", "/ports", body).body["port"]["id"]
         wait_until(
-            lambda kept=kept: tenant.get(f"/ports/{kept}")["sync_error"], PATIENCE_S, "the failure"
+            lambda kept=kept: tenant.get(f"/ports/{kept}")["sync_state"] == "ERROR",
+            PATIENCE_S,
+            "the last attempt to fail",
         )
     _reads_nothing_planted(tenant, *answers)
     tasks = {task["resource_id"]: task for task in tenant.get("/tasks")}

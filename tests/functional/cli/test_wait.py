@@ -5,6 +5,7 @@
 
 import contextlib
 import itertools
+import re
 import socket
 import subprocess
 import threading
@@ -40,16 +41,19 @@ def test_it_waits_until_all_have_ended_and_says_how_far_it_is(
         assert _read_line(process.stderr) == "1 READY, 1 RUNNING\n"
         seeded.journal.succeed(claim)
         assert _read_line(process.stderr) == "1 READY, 1 SUCCESS\n"
-        seeded.succeed(second)
+        claim, _ = seeded.start(second)
+        assert _read_line(process.stderr) == "1 RUNNING, 1 SUCCESS\n"
+        seeded.journal.succeed(claim)
         assert _rest(process) == (0, "", "Ended: 2 SUCCESS.\n")
 
 
 def test_on_a_terminal_one_line_is_rewritten(admin: openstack.OpenStack, seeded: seed.Seed) -> None:
     workflow = seeded.record(uuid.uuid4().hex)
     with admin.on_terminal(*_WAIT, workflow) as terminal:
-        terminal.read_until("\r\x1b[K1 READY; 0 s")
+        terminal.read_until("\r\x1b[K1 READY; ")
         seeded.succeed(workflow)
         assert terminal.end() == 0
+    assert re.search(r"\r\x1b\[K1 READY; \d+ s", terminal.shown)
     assert terminal.shown.endswith("\r\x1b[KEnded: 1 SUCCESS.\r\n")
     assert terminal.shown.count("\n") == 1
 

@@ -38,7 +38,7 @@ def main(url: str, path: str) -> None:
     conductor = loop.Conductor(
         journal.Journal(own),
         [MemoryDriver("memory", write_down)],
-        settings.ConductorSettings(workers=2, lease_s=1.0, poll_s=0.1, chores_s=0.3),
+        settings.ConductorSettings(workers=2, lease_s=3.0, poll_s=0.1, chores_s=0.3),
         keys.keys_for,
     )
     conductor.start()

@@ -124,18 +124,18 @@ def test_a_workflow_dropped_by_our_own_clock_goes_on_when_the_lease_is_renewed(
 
 def test_a_call_that_hangs_keeps_its_lease_and_its_keys(cloud, start, hanging):
     slow = MemoryDriver("memory", hanging)
-    start(slow, lease_s=2.0, workers=1)
+    start(slow, lease_s=4.0, workers=1)
     create = cloud.network()
     assert hanging.inside.wait(PATIENCE_S)
     update = cloud.update(create)
     other = MemoryDriver("memory")
-    start(other, lease_s=2.0)
+    start(other, lease_s=4.0)
     cloud.comes_to(update, "WAITING")
     generation = cloud.row(create).fence
     free = cloud.network()
     cloud.comes_to(free, "SUCCESS")
     # Three leases long the other one tries to take over what it can.
-    wait_until(lambda: cloud.age_s(create) > 6, PATIENCE_S, "three leases to pass")
+    wait_until(lambda: cloud.age_s(create) > 12, PATIENCE_S, "three leases to pass")
     assert (cloud.state(create), cloud.row(create).fence) == ("RUNNING", generation)
     assert cloud.state(update) == "WAITING"
     hanging.go.set()

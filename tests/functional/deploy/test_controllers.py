@@ -135,7 +135,12 @@ class Controllers:
             mechanism_drivers=("ovn",),
             service_plugins=("ovn-router",),
             ovn=self.ovn,
-            workflow={"conductor": "separate", "ovsdb_timeout_s": PATIENT_S, **clouds.TAKE_OVER},
+            workflow={
+                **clouds.TAKE_OVER,
+                "conductor": "separate",
+                "ovsdb_timeout_s": PATIENT_S,
+                "lease_s": 8,  # nine processes on one machine: none may be late with a renewal
+            },
             options={"database": {"mysql_wsrep_sync_wait": 1}},
         )
         deployment = stack.enter_context(neutron.Deployment(profile))  # files of its own

@@ -24,7 +24,7 @@ from networking_workflow.journal import tables
 from tests.functional.deploy import page
 from tests.waiting import wait_until
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 #: Less than the 40 s after which gunicorn kills a worker that does not end by itself.
 STOP_S = 35
@@ -51,7 +51,13 @@ def profile(database_pool: pool.Pool) -> collections.abc.Iterator[neutron.Profil
             mechanism_drivers=("ovn",),
             service_plugins=("ovn-router",),
             ovn=central,
-            workflow={"conductor": "embedded", "lease_s": 4, "chores_s": 1, "probe_s": 0.5},
+            workflow={
+                "conductor": "embedded",
+                "lease_s": 4,
+                "chores_s": 1,
+                "probe_s": 0.5,
+                "ovsdb_timeout_s": 18,
+            },
             options={"DEFAULT": {"rpc_workers": 1, "rpc_state_report_workers": 0}},
         )
 

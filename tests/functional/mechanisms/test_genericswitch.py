@@ -17,6 +17,7 @@ import pytest
 
 from networking_workflow.drivers.fabric import server
 from tests.functional.mechanisms import cloud as clouds
+from tests.waiting import wait_until
 
 Json = dict[str, typing.Any]
 
@@ -333,7 +334,12 @@ def test_switch_port_given_to_another_port_while_the_switch_was_down_is_that_one
     cloud.delete("port", first["id"])
     cloud.comes_to(first["id"], "RETRYING")
     second = cloud.create("port", network_id=tenants["id"], **plugged_at("eth1"))
-    cloud.comes_to(second["id"], "WAITING")
+    # Its create and its binding; the second may be looked at first.
+    wait_until(
+        lambda: set(cloud.states(second["id"])) == {"WAITING"},
+        clouds.PATIENCE_S,
+        lambda: f"both to be WAITING: {cloud.states(second['id'])}",
+    )
     assert cloud.workflows(second["id"])[0].blocked_by == cloud.latest(first["id"]).id
     switch.work()
     cloud.settles()

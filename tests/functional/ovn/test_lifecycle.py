@@ -68,6 +68,12 @@ def dhcp(neutron: cloud.Neutron, subnet: typing.Any) -> list[typing.Any]:
     ]
 
 
+def settled(neutron: cloud.Neutron) -> typing.Any:
+    """Return all rows once northd, which says what it made of them, has nothing left to write."""
+    neutron.ovn.nbctl("--wait=sb", "sync")
+    return northbound.rows(neutron.ovn)
+
+
 def revision(neutron: cloud.Neutron, resource_id: str) -> int | None:
     """Return what stock's tools believe OVN to have."""
     query = sa.text("SELECT revision_number FROM ovn_revision_numbers WHERE resource_uuid = :id")
@@ -78,7 +84,7 @@ def revision(neutron: cloud.Neutron, resource_id: str) -> int | None:
 def test_network(neutron: cloud.Neutron, conductor: cloud.Conductor, net: typing.Any) -> None:
     name = f"neutron-{net['id']}"
     assert row(neutron, "Logical_Switch", name)
-    before = northbound.rows(neutron.ovn)
+    before = settled(neutron)
     conductor.apply("network", net["id"], "create")
     assert northbound.rows(neutron.ovn) == before
 
@@ -109,7 +115,7 @@ def test_network_mtu_reaches_dhcp(
 def test_subnet(
     neutron: cloud.Neutron, conductor: cloud.Conductor, subnet: typing.Any, port: typing.Any
 ) -> None:
-    before = northbound.rows(neutron.ovn)
+    before = settled(neutron)
     conductor.apply("subnet", subnet["id"], "create")
     assert northbound.rows(neutron.ovn) == before
     assert revision(neutron, subnet["id"]) == subnet["revision_number"]
@@ -160,7 +166,7 @@ def test_subnet_keeps_its_dhcp_if_the_network_comes_late(
 def test_port(
     neutron: cloud.Neutron, conductor: cloud.Conductor, port: typing.Any, group: typing.Any
 ) -> None:
-    before = northbound.rows(neutron.ovn)
+    before = settled(neutron)
     conductor.apply("port", port["id"], "create")
     assert northbound.rows(neutron.ovn) == before
 
@@ -191,7 +197,7 @@ def test_security_group(
     neutron: cloud.Neutron, conductor: cloud.Conductor, group: typing.Any
 ) -> None:
     assert len(acls(neutron, group)) == len(group["security_group_rules"]) == 2
-    before = northbound.rows(neutron.ovn)
+    before = settled(neutron)
     conductor.apply("security_group", group["id"], "create")
     assert northbound.rows(neutron.ovn) == before
     for one in (group, *group["security_group_rules"]):
@@ -232,7 +238,7 @@ def test_rule(neutron: cloud.Neutron, conductor: cloud.Conductor, group: typing.
         "security_group_rule", security_group_id=group["id"], direction="ingress", protocol="tcp"
     )
     conductor.drain()
-    before = northbound.rows(neutron.ovn)
+    before = settled(neutron)
     assert len(acls(neutron, group)) == 3
     conductor.apply("security_group_rule", rule["id"], "create")
     assert northbound.rows(neutron.ovn) == before
@@ -288,7 +294,7 @@ def test_address_group(neutron: cloud.Neutron, conductor: cloud.Conductor) -> No
     conductor.drain()
     four, six = (f"ag_{made['id']}_ip{version}".replace("-", "_") for version in (4, 6))
     assert row(neutron, "Address_Set", four)["addresses"] == "192.0.2.0/28"
-    before = northbound.rows(neutron.ovn)
+    before = settled(neutron)
     conductor.apply("address_group", made["id"], "create")
     assert northbound.rows(neutron.ovn) == before
 
@@ -342,7 +348,7 @@ def test_missing_references_are_named(neutron: cloud.Neutron, conductor: cloud.C
 def test_apply_of_what_is_gone_makes_nothing(
     neutron: cloud.Neutron, conductor: cloud.Conductor, kind: str
 ) -> None:
-    before = northbound.rows(neutron.ovn)
+    before = settled(neutron)
     conductor.apply(kind, "11111111-2222-3333-4444-555555555555", "create")
     assert northbound.rows(neutron.ovn) == before
 

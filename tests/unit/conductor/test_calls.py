@@ -121,7 +121,7 @@ def test_a_call_that_outlasts_its_time_is_late_and_says_so_once(of_driver, caplo
 
 def test_a_call_that_ends_in_time_is_never_late(of_driver, clocks):
     said, passed = [], threading.Event()
-    driver = of_driver(timeout_s=SHORT_S)
+    driver = of_driver(timeout_s=0.5)
     call = begin(driver, lambda: said.append(call))
     driver.end(call)
     clocks.notices.at(call.due_at + SHORT_S, passed.set)
