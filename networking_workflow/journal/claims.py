@@ -247,9 +247,14 @@ def _look(
         if chosen is None:
             return None
         holds = order.holds_of(connection, [chosen.id])[chosen.id]
-        blocker = order.before(connection, holds, [chosen.id])
+        look = order.Look(holds[: order.MOST_HOLDS], [chosen.id])
+        queued, blocker = folds.first_two(connection, chosen, look)
         if blocker is None:
-            claimed, many = _start(connection, chosen, holds, owner, token)
+            blocker = order.before(connection, holds[order.MOST_HOLDS :], [chosen.id])
+        if blocker is None:
+            if len(queued) > 1:
+                queued = folds.queued(connection, chosen)
+            claimed, many = _start(connection, chosen, holds, queued, owner, token)
             return dataclasses.replace(claimed, more=more), many
         if park(connection, chosen.id, blocker):
             hurry(connection, blocker.workflow_id, chosen)
@@ -316,16 +321,16 @@ def _start(
     connection: sa.Connection,
     chosen: sa.Row[typing.Any],
     holds: list[takes.Hold],
+    queued: list[sa.Row[typing.Any]],
     owner: str,
     token: str,
 ) -> tuple[workflows.Claim, list[str]]:
-    """READY to RUNNING, with the later changes of the same resource that may be folded in.
+    """READY to RUNNING, with those of ``queued``, all later changes, that may be folded in.
 
     Returns also the folded ones that too many are parked on to wake them in this transaction.
 
     :raises LookAgain: if another conductor was faster.
     """
-    queued = folds.queued(connection, chosen)
     if not queued or queued[0].id != chosen.id:
         raise retries.LookAgain
     own = queued[0]
@@ -350,11 +355,11 @@ def _start(
     many = folds.fold(connection, own.id, folded)
     claimed = workflows.Claim(
         id=own.id,
-        lane=own.lane,
-        resource_type=own.resource_type,
-        resource_id=own.resource_id,
+        lane=chosen.lane,
+        resource_type=chosen.resource_type,
+        resource_id=chosen.resource_id,
         operation=folded.operation,
-        project_id=own.project_id,
+        project_id=chosen.project_id,
         operation_id=own.operation_id,
         request_id=own.request_id,
         initiator=Initiator(own.initiator),

@@ -10,6 +10,7 @@ whoever stands behind W2 goes on standing behind W1.
 
 import collections.abc
 import dataclasses
+import functools
 import typing
 
 import sqlalchemy as sa
@@ -27,23 +28,36 @@ _W = tables.workflows.c
 _H = tables.holds.c
 _QUEUED = (WorkflowState.READY, WorkflowState.WAITING)
 
-#: Served by the index on (resource_id, state). Only what a claim needs: with this table's many
-#: columns, describing them would cost as much as the rest of the statement.
-_SAME_RESOURCE = (
-    sa.select(
-        *(_W.id, _W.lane, _W.resource_type, _W.resource_id, _W.operation, _W.project_id),
-        *(_W.operation_id, _W.request_id, _W.initiator, _W.snapshot, _W.held_keys, _W.gen),
-        *(_W.attempts, _W.cancel_requested),
-    )
-    .where(
-        _W.resource_id == sa.bindparam("resource_id"),
-        _W.state.in_(_QUEUED),
-        _W.resource_type == sa.bindparam("resource_type"),
-        _W.lane == sa.bindparam("lane"),
-    )
-    .order_by(_W.gen)
-    .limit(MOST + 1)
+#: Only what a claim needs: with this table's many columns, describing them would cost as much as
+#: the rest of the statement.
+_NEEDED = (
+    *(_W.id, _W.operation, _W.operation_id, _W.request_id, _W.initiator, _W.snapshot),
+    *(_W.held_keys, _W.gen, _W.attempts, _W.cancel_requested),
 )
+
+
+def _same_resource(*columns: sa.ColumnElement[typing.Any], most: int) -> sa.Select[typing.Any]:
+    """Served by the index on (resource_id, state)."""
+    return (
+        sa.select(*columns)
+        .where(
+            _W.resource_id == sa.bindparam("resource_id"),
+            _W.state.in_(_QUEUED),
+            _W.resource_type == sa.bindparam("resource_type"),
+            _W.lane == sa.bindparam("lane"),
+        )
+        .order_by(_W.gen)
+        .limit(most)
+    )
+
+
+_SAME_RESOURCE = _same_resource(*_NEEDED, most=MOST + 1)
+
+
+@functools.lru_cache(maxsize=2 * order.MOST_HOLDS)
+def _first_two(probes: int, alone: bool) -> sa.Select[typing.Any]:
+    return _same_resource(*order.columns(probes, alone), *_NEEDED, most=2)
+
 
 _SUPERSEDE = (
     sa.update(tables.workflows)
@@ -79,14 +93,29 @@ class Plan:
     twice: list[Hold]  #: holds of folded ones that the survivor has already
 
 
+def first_two(
+    connection: sa.Connection, chosen: sa.Row[typing.Any], look: order.Look
+) -> tuple[list[sa.Row[typing.Any]], order.Before | None]:
+    """Return the first two of :func:`queued`, and what stands before the chosen one.
+
+    One statement: a driver's call waits for each. Most often there is one, and nothing before it.
+    """
+    parameters = {**_resource_of(chosen), **look.parameters}
+    rows = list(connection.execute(_first_two(*look.shape), parameters))
+    return rows, look.found(rows[0]) if rows else None
+
+
 def queued(connection: sa.Connection, chosen: sa.Row[typing.Any]) -> list[sa.Row[typing.Any]]:
     """Return the queued workflows of the chosen one's resource, the first in order first."""
-    parameters = {
+    return list(connection.execute(_SAME_RESOURCE, _resource_of(chosen)))
+
+
+def _resource_of(chosen: sa.Row[typing.Any]) -> dict[str, str]:
+    return {
         "lane": chosen.lane,
         "resource_type": chosen.resource_type,
         "resource_id": chosen.resource_id,
     }
-    return list(connection.execute(_SAME_RESOURCE, parameters))
 
 
 def plan(

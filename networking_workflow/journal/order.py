@@ -57,22 +57,43 @@ def before(
 
     Whoever is in ``except_for``, the holder itself among them, does not count.
     """
-    for start in range(0, len(holds), _MOST_PROBES // 2):
-        probes = [
-            probe for hold in holds[start : start + _MOST_PROBES // 2] for probe in _probes(hold)
-        ]
-        alone = len(except_for) == 1
-        parameters: dict[str, typing.Any] = {"except_for": except_for[0] if alone else except_for}
-        for index, (k, mode, below) in enumerate(probes):
-            parameters |= {f"k{index}": k, f"mode{index}": mode, f"below{index}": below}
-        row = connection.execute(_latest(len(probes), alone), parameters).one()
-        for found, probe in zip(row, probes, strict=True):
-            if found is not None:
-                return Before(found, *probe)
+    for start in range(0, len(holds), MOST_HOLDS):
+        look = Look(holds[start : start + MOST_HOLDS], except_for)
+        found = look.found(connection.execute(_latest(*look.shape), look.parameters).one())
+        if found is not None:
+            return found
     return None
 
 
-_MOST_PROBES = 64
+#: What one statement looks before, at most.
+MOST_HOLDS = 32
+
+_MOST_PROBES = 2 * MOST_HOLDS
+
+
+class Look:
+    """What one statement asks to find what stands before ``holds``, at most :data:`MOST_HOLDS`."""
+
+    def __init__(
+        self,
+        holds: collections.abc.Sequence[Hold],
+        except_for: collections.abc.Sequence[str],
+    ) -> None:
+        self._probes = [probe for hold in holds for probe in _probes(hold)]
+        alone = len(except_for) == 1
+        self.shape = (len(self._probes), alone)  #: what :func:`columns` are asked for
+        self.parameters: dict[str, typing.Any] = {
+            "except_for": except_for[0] if alone else except_for
+        }
+        for index, (k, mode, below) in enumerate(self._probes):
+            self.parameters |= {f"k{index}": k, f"mode{index}": mode, f"below{index}": below}
+
+    def found(self, row: sa.Row[typing.Any]) -> Before | None:
+        """Return what a row whose first columns are :func:`columns` says."""
+        for found, probe in zip(row, self._probes, strict=False):
+            if found is not None:
+                return Before(found, *probe)
+        return None
 
 
 def _probes(hold: Hold) -> list[tuple[str, Mode, int]]:
@@ -84,7 +105,11 @@ def _probes(hold: Hold) -> list[tuple[str, Mode, int]]:
 
 @functools.lru_cache(maxsize=2 * _MOST_PROBES)
 def _latest(probes: int, alone: bool) -> sa.Select[typing.Any]:
-    """Return a statement of ``probes`` look-ups, each the end of a range of the primary key.
+    return sa.select(*columns(probes, alone))
+
+
+def columns(probes: int, alone: bool) -> list[sa.Label[typing.Any]]:
+    """Return ``probes`` look-ups, each the end of a range of the primary key.
 
     Constants, not a join: MariaDB reads all holds of a key for a bound that it learns late; and all
     of them to sort them, were the constant columns in the ORDER BY too. With ``alone``, which is
@@ -95,22 +120,20 @@ def _latest(probes: int, alone: bool) -> sa.Select[typing.Any]:
         if alone
         else _H.workflow_id.not_in(sa.bindparam("except_for", expanding=True))
     )
-    return sa.select(
-        *(
-            sa.select(_H.workflow_id)
-            .where(
-                _H.k == sa.bindparam(f"k{index}"),
-                _H.mode == sa.bindparam(f"mode{index}"),
-                _H.gen < sa.bindparam(f"below{index}"),
-                others,
-            )
-            .order_by(_H.gen.desc())
-            .limit(sa.literal_column("1"))
-            .scalar_subquery()
-            .label(f"before{index}")
-            for index in range(probes)
+    return [
+        sa.select(_H.workflow_id)
+        .where(
+            _H.k == sa.bindparam(f"k{index}"),
+            _H.mode == sa.bindparam(f"mode{index}"),
+            _H.gen < sa.bindparam(f"below{index}"),
+            others,
         )
-    )
+        .order_by(_H.gen.desc())
+        .limit(sa.literal_column("1"))
+        .scalar_subquery()
+        .label(f"before{index}")
+        for index in range(probes)
+    ]
 
 
 _STILL: sa.Select[typing.Any] = (
