@@ -8,7 +8,6 @@ import gc
 import pathlib
 import tempfile
 
-import hypothesis
 import pytest
 
 from lab.databases import pool
@@ -19,9 +18,6 @@ from tests import repeating
 def pytest_configure() -> None:
     """Let Neutron's processes be forked; see ``lab.neutron.forks``."""
     running.FORKS = forks.Forks()
-    # An example may take as long as it takes: others run beside it.
-    hypothesis.settings.register_profile("any-machine", deadline=None)
-    hypothesis.settings.load_profile("any-machine")
     gc.disable()  # while tests are collected: an import makes much and frees nothing
 
 

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.again_on_sqlite
 #: The same requests in every run; a new failure is found by whoever changes something.
 FUZZ = hypothesis.settings(
     max_examples=200,
+    deadline=None,
     derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
