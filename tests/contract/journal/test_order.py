@@ -5,7 +5,7 @@
 
 import sqlalchemy as sa
 
-from networking_workflow.journal import tables
+from networking_workflow.journal import order, tables
 from networking_workflow.model.states import Operation
 from tests.contract.journal import world as worlds
 from tests.contract.journal.world import World, change, key
@@ -39,6 +39,21 @@ def test_shared_ones_run_at_the_same_time(world: World) -> None:
     assert set(world.claim_all()) == {deleted}
 
 
+def test_one_of_many_keys_is_enough_to_wait_for_whichever_it_is(world: World) -> None:
+    """Of more keys than one statement asks about."""
+    groups = [f"security_group/{number:03}" for number in range(2 * order.MOST_HOLDS + 1)]
+    for one in (groups[0], groups[order.MOST_HOLDS], groups[-1]):
+        (before,) = world.record(change(one))
+        (behind,) = world.record(change("port/p", shared=groups))
+        claims = world.claim_all()
+        assert set(claims) == {before}
+        assert world.state(behind) == "WAITING"
+        world.journal.succeed(claims[before])
+        claims = world.claim_all()
+        assert set(claims) == {behind}
+        world.journal.succeed(claims[behind])
+
+
 def test_one_transaction_that_takes_a_key_exclusively_several_times(world: World) -> None:
     new = [
         change("port/p", shared=["network/n"]),
@@ -52,13 +67,13 @@ def test_one_transaction_that_takes_a_key_exclusively_several_times(world: World
     ids = [one.id for one in new]
     metadata = [gen for k, _, gen in world.holds() if k == worlds.key("metadata/n")]
     assert metadata == [1, 2]
-    order = []
+    rounds = []
     while claims := world.claim_all():
-        order.append({ids.index(claim) for claim in claims})
+        rounds.append({ids.index(claim) for claim in claims})
         for claim in claims.values():
             world.journal.succeed(claim)
     # Delete and create of the network are one change: nothing stands between them.
-    assert order == [{0, 1}, {2}, {3}, {5}]
+    assert rounds == [{0, 1}, {2}, {3}, {5}]
     assert world.state(ids[4]) == "SUPERSEDED"
 
 
