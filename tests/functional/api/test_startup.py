@@ -85,16 +85,6 @@ def test_a_mechanism_driver_that_is_not_installed(tmp_path: pathlib.Path) -> Non
     assert_refused(ended, "[ml2] mechanism_drivers = ovn,ovm: ovm is not installed; these are: ")
 
 
-def test_a_mode_of_ovn_that_cannot_even_be_compared(tmp_path: pathlib.Path) -> None:
-    ended = boot(
-        url_of(tmp_path),
-        mechanism_drivers=("ovn",),
-        options={"ovn": {"logical_switch_per_vlan_segment": "true"}},
-        workflow={"mode": "shadow"},
-    )
-    assert_refused(ended, "one logical switch for each network")
-
-
 def url_of(folder: pathlib.Path) -> str:
     """Return the URL of a database with all tables."""
     url = f"sqlite:///{folder}/neutron.sqlite"
@@ -105,16 +95,24 @@ def url_of(folder: pathlib.Path) -> str:
     return url
 
 
-#: Option of [ovn] -> a value that is refused, and why.
-MODES = {"neutron_sync_mode": ("repair", "past the changes that wait in the queue")}
+#: Option of [ovn], a value that is refused, [workflow] mode, and why.
+MODES = [("neutron_sync_mode", "repair", "drive", "past the changes that wait in the queue")]
 if releases.installed() >= 29:
-    MODES["logical_switch_per_vlan_segment"] = ("true", "one logical switch for each network")
+    per_segment = ("logical_switch_per_vlan_segment", "true")
+    for mode in ("drive", "shadow"):  # it cannot even be compared
+        MODES.append((*per_segment, mode, "one logical switch for each network"))
 
 
-@pytest.mark.parametrize("option", MODES)
-def test_a_mode_of_ovn_that_workflows_do_not_go_with(tmp_path: pathlib.Path, option: str) -> None:
-    value, text = MODES[option]
-    ended = boot(url_of(tmp_path), mechanism_drivers=("ovn",), options={"ovn": {option: value}})
+@pytest.mark.parametrize(("option", "value", "mode", "text"), MODES)
+def test_a_mode_of_ovn_that_workflows_do_not_go_with(
+    tmp_path: pathlib.Path, option: str, value: str, mode: str, text: str
+) -> None:
+    ended = boot(
+        url_of(tmp_path),
+        mechanism_drivers=("ovn",),
+        options={"ovn": {option: value}},
+        workflow={"mode": mode},
+    )
     assert_refused(ended, text)
 
 
