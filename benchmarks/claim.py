@@ -58,7 +58,7 @@ class Queue:
         self._owner = "bench"
         self._journal.register(self._owner, host="bench", pid=1, lease_s=86400)
         self._numbers = itertools.count()
-        self._last_project = ""
+        self._last_project, self._busy = "", False
         for done in range(0, size, _BATCH):
             self._record(min(_BATCH, size - done))
         self.analyze()
@@ -89,10 +89,10 @@ class Queue:
         self.engine.dispose()
 
     def _claim_and_finish(self) -> None:
-        claim = self._journal.claim(self._owner, after_project=self._last_project)
+        claim = self._journal.claim(self._owner, after_project=self._last_project, busy=self._busy)
         if not isinstance(claim, workflows.Claim):
             raise RuntimeError(f"{self.size} are queued, but a claim returned {claim}")
-        self._last_project = claim.project_id
+        self._last_project, self._busy = claim.project_id, claim.more
         self._journal.succeed(claim)
 
     def _record(self, number: int) -> None:

@@ -10,25 +10,33 @@ ends there: the new owner does the work.
 import dataclasses
 import typing
 
-from taskflow import engines
-from taskflow.persistence import models
-
 from networking_workflow.conductor import caller, lease, outcomes, planning, settling, shared
-from networking_workflow.engine import null
+from networking_workflow.engine import kept
 from networking_workflow.journal import failpoints
 from networking_workflow.model import errors, states, tasks, workflows
 from networking_workflow.plan import flows
 
 T = typing.TypeVar("T")
 
-_NOTHING_KEPT = null.NullBackend()
+#: The TaskFlow engines of one worker thread.
+Engines = kept.KeptEngines[flows.Work]
 
 
 class Run:
-    """One claimed workflow in the hands of one worker thread."""
+    """One claimed workflow in the hands of one worker thread.
 
-    def __init__(self, claim: workflows.Claim, held: lease.Lease, tools: shared.Tools) -> None:
+    :param engines: of that thread.
+    """
+
+    def __init__(
+        self,
+        claim: workflows.Claim,
+        held: lease.Lease,
+        tools: shared.Tools,
+        engines: Engines,
+    ) -> None:
         self.claim, self._lease, self._tools = claim, held, tools
+        self._engines = engines
         self._journal = tools.journal
         self._caller: caller.DriverCaller | None = None  #: once tasks are started
 
@@ -122,10 +130,9 @@ class Run:
             followed=todo[0].id if len(todo) == len(started) else None,
         )
         log = flows.StepLog(self._record_step, claim, todo[0])
-        flow = flows.build(claim, todo, log, self._caller, self._tools.graph.after)
-        book = models.LogBook(claim.id)
+        work = flows.work(claim, todo, log, self._caller, self._tools.graph.after)
         try:
-            engines.load(flow, engine="serial", backend=_NOTHING_KEPT, book=book).run()
+            self._engines.run(work.started, work)
         except caller.Interrupted as interruption:
             settlement.interrupted(log, cancelled=interruption.cancelled)
         else:

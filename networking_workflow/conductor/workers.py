@@ -11,6 +11,7 @@ import typing
 
 from networking_workflow.conductor import guard, lease, planning, runs, shared, work
 from networking_workflow.model import errors, frames, workflows
+from networking_workflow.plan import flows
 
 LOG = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Desk:
         self._runs: dict[str, runs.Run] = {}
         #: Project of the last claim: the next one goes to the project after it.
         self.last_project = ""
+        #: Others were READY beside what was claimed last.
+        self.busy = False
         self._doubted_at: float | None = None
 
     def add(self, run: runs.Run) -> None:
@@ -92,6 +95,7 @@ class Worker(threading.Thread):
         super().__init__(name=f"workflow-worker-{number}", daemon=True)
         self._keeper, self._signal, self._desk = keeper, signal, desk
         self._tools, self._dismissed, self._stopping = tools, dismissed, stopping
+        self._engines = runs.Engines(flows.build)
 
     def run(self) -> None:
         """Work until the conductor stops."""
@@ -125,13 +129,15 @@ class Worker(threading.Thread):
             held.owner,
             after_project=self._desk.last_project,
             plan=functools.partial(planning.at_claim, self._tools),
+            busy=self._desk.busy,
         )
+        self._desk.busy = found is not None and found.more
         if found is None:
             return None
         self._desk.last_project = found.project_id
         if isinstance(found, workflows.Parked):
             return found
-        run = runs.Run(found, held, self._tools)
+        run = runs.Run(found, held, self._tools, self._engines)
         self._desk.add(run)
         return run
 

@@ -31,7 +31,11 @@ _LOOKS = 20
 #: Conductors choose among so many at random, so that they seldom choose the same one.
 _CHOICE = 8
 
+#: What is read, with its holds, to see whether there is one alone.
+_ONE_AND_MORE = 2
+
 _W = tables.workflows.c
+_H = tables.holds.c
 
 
 #: Asked in the transaction of a workflow's first claim for the tasks to start in it; none: they are
@@ -69,7 +73,7 @@ def has_work_statement() -> sa.Select[typing.Any]:
 _IN_ORDER = "FORCE INDEX (ix_workflow_workflows_ready)"
 
 
-def candidates_statement() -> sa.CompoundSelect[typing.Any]:
+def candidates_statement(most: int = _CHOICE) -> sa.CompoundSelect[typing.Any]:
     """Read the first READY ones of the projects after ``after`` in index order, and of all.
 
     Two ranges of the index on (state, project_id, priority, created_at, id), never a scan: the
@@ -94,15 +98,26 @@ def candidates_statement() -> sa.CompoundSelect[typing.Any]:
             .with_hint(tables.workflows, _IN_ORDER, "mariadb")
             .where(_W.state == WorkflowState.READY, *conditions)
             .order_by(_W.project_id, _W.priority, _W.created_at, _W.id)
-            .limit(sa.literal_column(str(_CHOICE)))
+            .limit(sa.literal_column(str(most)))
         ).subquery()
         return sa.select(rows)
 
     return sa.union_all(first(0, _W.project_id > sa.bindparam("after")), first(1))
 
 
+def alone_statement() -> sa.Select[typing.Any]:
+    """Read the first READY ones with their holds: a round trip less if there is one alone.
+
+    An outer join, so that MariaDB looks for the holds of what it found and not the other way round.
+    """
+    first = candidates_statement(_ONE_AND_MORE).subquery()
+    found = first.outerjoin(tables.holds, _H.workflow_id == first.c.id)
+    return sa.select(first, _H.k, _H.mode, _H.gen).select_from(found)
+
+
 _HAS_WORK = has_work_statement()
 _CANDIDATES = candidates_statement()
+_ALONE = alone_statement()
 
 #: Served by the primary key.
 _PARK = (
@@ -174,12 +189,20 @@ def has_work(connection: sa.Connection) -> bool:
 
 
 def claim(
-    engine: sa.Engine, owner: str, after_project: str, plan: Plan | None = None
+    engine: sa.Engine,
+    owner: str,
+    after_project: str,
+    plan: Plan | None = None,
+    *,
+    busy: bool = False,
 ) -> workflows.Claim | workflows.Parked | None:
     """Claim or park one workflow of the next project after ``after_project``; None: none READY.
 
     A first claim starts what ``plan`` says in the same transaction: one COMMIT less before the
     first call of a driver.
+
+    :param busy: several are expected to be READY. Either guess is right; a wrong one costs a round
+        trip.
 
     If the connection breaks during COMMIT, the row is read back: ours if it has our token.
     """
@@ -188,7 +211,7 @@ def claim(
 
     def work(connection: sa.Connection) -> workflows.Parked | None:
         started.clear()
-        outcome = _look(connection, owner, token, after_project)
+        outcome = _look(connection, owner, token, after_project, busy)
         if isinstance(outcome, tuple):
             claimed, many = outcome
             started.append((_started(connection, claimed, plan), many))
@@ -200,7 +223,7 @@ def claim(
     except retries.LookAgain:
         return None
     except _NotPlanned:
-        return claim(engine, owner, after_project)
+        return claim(engine, owner, after_project, busy=busy)
     except sa.exc.DBAPIError:
         if not started or not _is_ours(engine, started[0][0], token):
             raise
@@ -240,13 +263,13 @@ def _is_ours(engine: sa.Engine, claim: workflows.Claim, token: str) -> bool:
 
 
 def _look(
-    connection: sa.Connection, owner: str, token: str, after_project: str
+    connection: sa.Connection, owner: str, token: str, after_project: str, busy: bool
 ) -> tuple[workflows.Claim, list[str]] | workflows.Parked | None:
     for _ in range(_LOOKS):
-        chosen, more = _choose(connection, after_project)
-        if chosen is None:
+        choice = _choose(connection, after_project, busy)
+        if choice is None:
             return None
-        holds = order.holds_of(connection, [chosen.id])[chosen.id]
+        chosen, holds, more = choice
         look = order.Look(holds[: order.MOST_HOLDS], [chosen.id])
         queued, blocker = folds.first_two(connection, chosen, look)
         if blocker is None:
@@ -268,14 +291,27 @@ def _look(
 
 
 def _choose(
-    connection: sa.Connection, after_project: str
-) -> tuple[sa.Row[typing.Any] | None, bool]:
-    """Return one of the most urgent of the next project, and whether any other one is READY."""
-    rows = sorted(connection.execute(_CANDIDATES, {"after": after_project}), key=_place)
+    connection: sa.Connection, after_project: str, busy: bool
+) -> tuple[sa.Row[typing.Any], list[takes.Hold], bool] | None:
+    """Return one of the most urgent of the next project, its holds, and whether others are READY.
+
+    None: none is READY.
+    """
+    after = {"after": after_project}
+    if not busy:
+        found = connection.execute(_ALONE, after).all()
+        alone = {row.id for row in found}
+        if not alone:
+            return None
+        if len(alone) == 1:
+            return found[0], order.holds_in(found), False
+    rows = sorted(connection.execute(_CANDIDATES, after), key=_place)
     first = [row for row in rows if _place(row)[:3] == _place(rows[0])[:3]]
     if not first:
-        return None, False
-    return random.choice(first), len({row.id for row in rows}) > 1
+        return None
+    chosen = random.choice(first)
+    holds = order.holds_of(connection, [chosen.id])[chosen.id]
+    return chosen, holds, len({row.id for row in rows}) > 1
 
 
 def _place(row: sa.Row[typing.Any]) -> tuple[typing.Any, ...]:

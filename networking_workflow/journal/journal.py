@@ -105,14 +105,20 @@ class Journal:
             return claims.has_work(connection)
 
     def claim(
-        self, owner: str, *, after_project: str = "", plan: claims.Plan | None = None
+        self,
+        owner: str,
+        *,
+        after_project: str = "",
+        plan: claims.Plan | None = None,
+        busy: bool = False,
     ) -> workflows.Claim | workflows.Parked | None:
         """Claim one workflow of the next project after ``after_project`` that has any READY.
 
         A workflow's first claim starts the tasks that ``plan`` returns; see ``Claim.started``.
-        ``Parked`` is a normal outcome: look again. ``None``: nothing is READY.
+        ``Parked`` is a normal outcome: look again. ``None``: nothing is READY. ``busy`` says that
+        several are expected to be READY, as ``more`` of the claim before does; it saves time only.
         """
-        return claims.claim(self.engine, owner, after_project, plan)
+        return claims.claim(self.engine, owner, after_project, plan, busy=busy)
 
     # Running
 

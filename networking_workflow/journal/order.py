@@ -35,6 +35,15 @@ def holds_of(
     return {key: sorted(holds, key=_by_mode) for key, holds in found.items()}
 
 
+def holds_in(rows: collections.abc.Iterable[sa.Row[typing.Any]]) -> list[Hold]:
+    """Return the holds of one workflow, sorted, from rows that have each in their columns.
+
+    A row may come twice, and one without any hold has None.
+    """
+    holds = {Hold(row.k, Mode(row.mode), row.gen, row.id) for row in rows if row.k is not None}
+    return sorted(holds, key=_by_mode)
+
+
 def _by_mode(hold: Hold) -> tuple[str, str, int]:
     return hold.mode, hold.k, hold.gen
 

@@ -192,51 +192,65 @@ class Caller(typing.Protocol):
         """Call the driver; whatever it does becomes the outcome."""
 
 
-class DriverTask(task.Task):
-    """One driver's step. It never fails in TaskFlow's sense: its outcome is its result.
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What the tasks of one run work on."""
 
-    So one driver's failure neither hides another's nor makes TaskFlow undo it.
-    """
-
-    def __init__(
-        self,
-        started: tasks.StartedTask,
-        log: StepLog,
-        caller: Caller,
-        after: frozenset[str] = frozenset(),
-    ) -> None:
-        super().__init__(name=started.name)
-        self._started, self._log, self._caller = started, log, caller
-        self._after = after  #: drivers without whose success this one is not called
-
-    def execute(self) -> str:
-        """Journal, call, keep the outcome; return the task's state."""
-        if not self._log.succeeded(self._after):
-            self._log.leave_out(self._started)
-            return str(states.TaskState.PENDING)
-        self._caller.check()
-        self._log.enter(self._started)
-        outcome = self._caller.call(self._started)
-        self._log.leave(outcome)
-        return str(outcome.state)
+    started: typing.Mapping[str, tasks.StartedTask]  #: by name, in order
+    log: StepLog
+    caller: Caller
+    after: typing.Mapping[str, frozenset[str]]  #: driver -> without whose success it is not called
 
 
-def build(
+def work(
     claim: workflows.Claim,
     started: typing.Iterable[tasks.StartedTask],
     log: StepLog,
     caller: Caller,
     after: typing.Mapping[str, frozenset[str]] | None = None,
-) -> linear_flow.Flow:
-    """Return the flow of one run of one workflow; it is for the calling thread alone.
+) -> Work:
+    """Return the work of one run of one workflow.
 
     :param after: of the driver graph; turned round where the drivers are called backwards.
     """
     edges = after or {}
     if _is_backwards(claim.resource_type, claim.operation):
         edges = graphs.turned(edges)
-    flow = linear_flow.Flow(f"{claim.operation} {claim.resource_type} {claim.resource_id}")
-    flow.add(*(DriverTask(one, log, caller, edges.get(one.driver, _NONE)) for one in started))
+    by_name = {one.name: one for one in started}
+    return Work(started=by_name, log=log, caller=caller, after=edges)
+
+
+class DriverTask(task.Task):
+    """One driver's step. It never fails in TaskFlow's sense: its outcome is its result.
+
+    So one driver's failure neither hides another's nor makes TaskFlow undo it.
+    """
+
+    def __init__(self, name: str, present: typing.Callable[[], Work]) -> None:
+        super().__init__(name=name)
+        self._present = present
+
+    def execute(self) -> str:
+        """Journal, call, keep the outcome; return the task's state."""
+        present = self._present()
+        started, log = present.started[self.name], present.log
+        if not log.succeeded(present.after.get(started.driver, _NONE)):
+            log.leave_out(started)
+            return str(states.TaskState.PENDING)
+        present.caller.check()
+        log.enter(started)
+        outcome = present.caller.call(started)
+        log.leave(outcome)
+        return str(outcome.state)
+
+
+def build(names: tuple[str, ...], present: typing.Callable[[], Work]) -> linear_flow.Flow:
+    """Return the flow of workflows with tasks of these names; it is for the calling thread alone.
+
+    :param present: returns what is worked on in this run.
+    """
+    flow = linear_flow.Flow(" ".join(names))
+    flow.add(*(DriverTask(name, present) for name in names))
     return flow
 
 

@@ -3,9 +3,11 @@
 
 """Order: what conflicts runs one after the other as committed, what does not at the same time."""
 
+import pytest
 import sqlalchemy as sa
 
 from networking_workflow.journal import order, tables
+from networking_workflow.model import workflows
 from networking_workflow.model.states import Operation
 from tests.contract.journal import world as worlds
 from tests.contract.journal.world import World, change, key
@@ -52,6 +54,42 @@ def test_one_of_many_keys_is_enough_to_wait_for_whichever_it_is(world: World) ->
         claims = world.claim_all()
         assert set(claims) == {behind}
         world.journal.succeed(claims[behind])
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_what_is_claimed_does_not_hang_on_how_many_were_expected(world: World, busy: bool) -> None:
+    world.conductor()
+    new = [
+        change(f"port/{number}", shared=["network/n"], project_id=f"project-{number // 2}")
+        for number in range(4)
+    ]
+    world.record(*new)
+    claimed: dict[str, workflows.Claim] = {}
+    for others in (3, 2, 1, 0):
+        claim = world.journal.claim("c1", after_project="project-0", busy=busy)
+        assert isinstance(claim, workflows.Claim)
+        assert claim.more is (others > 0)
+        claimed[claim.id] = claim
+        world.sync()
+    projects = [one.project_id for one in claimed.values()]
+    assert projects == ["project-1"] * 2 + ["project-0"] * 2
+    assert {id_: one.keys for id_, one in claimed.items()} == {one.id: one.keys for one in new}
+    assert world.journal.claim("c1", busy=busy) is None
+
+
+def test_one_that_is_ready_alone_is_read_with_what_it_holds(world: World) -> None:
+    world.conductor()
+    world.record(change("port/p", shared=["network/n", "subnet/s"]))
+    read = []
+
+    def note(_connection, _cursor, statement, *_rest) -> None:
+        if statement.startswith("SELECT"):
+            read.append(statement)
+
+    sa.event.listen(world.journal.engine, "before_cursor_execute", note)
+    assert world.journal.claim("c1") is not None
+    sa.event.remove(world.journal.engine, "before_cursor_execute", note)
+    assert len([one for one in read if "workflow_" in one]) == 2
 
 
 def test_one_transaction_that_takes_a_key_exclusively_several_times(world: World) -> None:

@@ -4,14 +4,14 @@
 """From a workflow to a flow: who is called when, and what is written between two calls."""
 
 import dataclasses
+import gc
 import json
+import weakref
 
 import pytest
-from taskflow import engines
-from taskflow.persistence import models
 
 from networking_workflow.drivers import binding
-from networking_workflow.engine import null
+from networking_workflow.engine import kept
 from networking_workflow.model import bindings, errors, states, tasks, workflows
 from networking_workflow.plan import flows
 from tests.unit.conductor.drivers import MemoryDriver
@@ -72,15 +72,12 @@ class Recorder:
         return flows.Outcome(task=one, state=state, error=error, applied=applied)
 
 
-def run(recorder, *names):
+def run(recorder, *names, engines=None):
     todo = started(*names)
     log = flows.StepLog(recorder.step, CLAIM, todo[0])
-    flow = flows.build(CLAIM, todo, log, recorder)
-    engine = engines.load(
-        flow, engine="serial", backend=null.NullBackend(), book=models.LogBook("w")
-    )
+    work = flows.work(CLAIM, todo, log, recorder)
     try:
-        engine.run()
+        (engines or kept.KeptEngines(flows.build)).run(work.started, work)
     finally:
         recorder.log = log
     return log
@@ -158,3 +155,49 @@ def test_a_lost_lease_between_two_tasks_stops_before_the_next_call():
     with pytest.raises(errors.LeaseLost):
         run(recorder, "a", "b")
     assert recorder.lines == ["call a"]
+
+
+def test_a_kept_engine_runs_other_workflows_and_knows_nothing_of_those_before():
+    engines = kept.KeptEngines(flows.build)
+    refused = errors.PermanentFailure("no")
+    failed = run(Recorder({"a": refused}), "a", "b", engines=engines)
+    assert [one.state for one in failed.outcomes] == ["FAILED", "SUCCESS"]
+    for names in (("b",), ("a", "b"), ("b", "a"), ("a", "b")):
+        recorder = Recorder()
+        log = run(recorder, *names, engines=engines)
+        assert [one.task.name for one in log.outcomes] == list(names)
+        assert {one.state for one in log.outcomes} == {"SUCCESS"}
+        calls = [line for line in recorder.lines if line.startswith("call")]
+        assert calls == [f"call {name}" for name in names]
+
+
+def test_after_a_run_that_was_ended_the_next_one_calls_every_driver():
+    engines = kept.KeptEngines(flows.build)
+    with pytest.raises(errors.LeaseLost):
+        run(Recorder(lost_at="task-b"), "a", "b", engines=engines)
+    recorder = Recorder()
+    run(recorder, "a", "b", engines=engines)
+    assert [line for line in recorder.lines if line.startswith("call")] == ["call a", "call b"]
+
+
+def test_an_engine_is_built_once_for_workflows_with_the_same_tasks():
+    built = []
+
+    def build(names, present):
+        built.append(names)
+        return flows.build(names, present)
+
+    engines = kept.KeptEngines(build)
+    for names in (("a",), ("a",), ("a", "b"), ("a",), ("a", "b")):
+        run(Recorder(), *names, engines=engines)
+    assert built == [("a",), ("a", "b")]
+
+
+def test_a_kept_engine_keeps_nothing_of_the_work_that_it_did():
+    engines = kept.KeptEngines(flows.build)
+    recorder = Recorder()
+    gone = weakref.ref(recorder)
+    run(recorder, "a", engines=engines)
+    del recorder
+    gc.collect()
+    assert gone() is None
