@@ -230,3 +230,22 @@ def test_a_key_older_than_the_cluster_gets_its_gate_from_a_shared_taker(cluster:
     assert gates[key("network/n")] == 8
     assert [gen for k, _, gen in cluster.holds() if k == key("network/n")] == [8]
     wait_until(lambda: cluster.query(gen_of("network/n"))[0].gen == 8, 10.0, "gen 8")
+
+
+def test_a_change_that_is_still_to_commit_is_not_in_the_way_of_others_of_its_network(
+    cluster: World,
+) -> None:
+    """It locks no gap in which the other node's keys, gates and touches are inserted."""
+    cluster.record(change("network/n"), change("subnet/s"))
+    shared = ["network/n", "subnet/s", "security_group/g"]
+    for number in range(30):  # whose touches are gone: MariaDB takes the table for an empty one
+        cluster.record(change(f"port/{number}", shared=shared))
+    with cluster.api(0).connect() as late:
+        record.record(late, [change("port/m", shared=shared)])
+        for name in ("port/a", "port/z"):
+            cluster.record(change(name, shared=shared), node=1)  # applied at the first node too
+        late.commit()
+    ports = sa.select(tables.workflows.c.resource_id).where(
+        tables.workflows.c.resource_type == "port"
+    )
+    assert {("a",), ("m",), ("z",)} <= set(cluster.query(ports))
