@@ -3,6 +3,8 @@
 
 """Order: what conflicts runs one after the other as committed, what does not at the same time."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
@@ -138,10 +140,8 @@ def test_what_many_rely_on_is_asked_for_once_and_locked_with_one_statement(world
     )
     world.record(change("port/q", shared=shared))
     assert not [text for text in seen if text.startswith("SELECT workflow_keys.k FROM")]
-    locking = [
-        text for text in seen if text.startswith("SELECT workflow_keys.k, workflow_keys.gen")
-    ]
-    assert len(locking) == 1
+    locking = r"SELECT (STRAIGHT_JOIN )?workflow_keys\.k, workflow_keys\.gen "
+    assert len([text for text in seen if re.match(locking, text)]) == 1
 
 
 def test_known_key_that_has_gone_is_taken_as_a_new_one(world: World) -> None:
