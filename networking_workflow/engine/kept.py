@@ -21,9 +21,12 @@ Build = typing.Callable[[tuple[str, ...], typing.Callable[[], W]], flow.Flow]
 
 _NOTHING_KEPT = null.NullBackend()
 
+#: Engines that one thread keeps, at most.
+_MOST = 32
+
 
 class KeptEngines(typing.Generic[W]):
-    """The serial engines of one thread, one for each row of tasks that it has run.
+    """The serial engines of one thread, one for each sequence of tasks that it has run.
 
     A flow's tasks and its engine remember the run that they are in: never share them.
     """
@@ -40,6 +43,8 @@ class KeptEngines(typing.Generic[W]):
         key = tuple(names)
         loaded = self._idle.pop(key, None) or _Loaded(self._build, key)
         loaded.run(work)
+        if len(self._idle) >= _MOST:
+            self._idle.clear()
         self._idle[key] = loaded
 
 

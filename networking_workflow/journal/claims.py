@@ -71,6 +71,7 @@ def has_work_statement() -> sa.Select[typing.Any]:
 
 
 _IN_ORDER = "FORCE INDEX (ix_workflow_workflows_ready)"
+_OF_WORKFLOW = "FORCE INDEX (ix_workflow_holds_workflow_id)"
 
 
 def candidates_statement(most: int = _CHOICE) -> sa.CompoundSelect[typing.Any]:
@@ -108,11 +109,15 @@ def candidates_statement(most: int = _CHOICE) -> sa.CompoundSelect[typing.Any]:
 def alone_statement() -> sa.Select[typing.Any]:
     """Read the first READY ones with their holds: a round trip less if there is one alone.
 
-    An outer join, so that MariaDB looks for the holds of what it found and not the other way round.
+    An outer join, so that MariaDB looks for the holds of what it found and not the other way round;
+    by their index, whatever it believes of how many there are.
     """
     first = candidates_statement(_ONE_AND_MORE).subquery()
     found = first.outerjoin(tables.holds, _H.workflow_id == first.c.id)
-    return sa.select(first, _H.k, _H.mode, _H.gen).select_from(found)
+    statement = sa.select(first, _H.k, _H.mode, _H.gen).select_from(found)
+    for dialect in ("mysql", "mariadb"):
+        statement = statement.with_hint(tables.holds, _OF_WORKFLOW, dialect)
+    return statement
 
 
 _HAS_WORK = has_work_statement()
@@ -290,21 +295,26 @@ def _look(
     return None
 
 
-def _choose(
-    connection: sa.Connection, after_project: str, busy: bool
-) -> tuple[sa.Row[typing.Any], list[takes.Hold], bool] | None:
-    """Return one of the most urgent of the next project, its holds, and whether others are READY.
+#: A chosen workflow's row, its holds, and whether others are READY.
+_Choice = tuple[sa.Row[typing.Any], list[takes.Hold], bool]
 
-    None: none is READY.
-    """
+
+def _choose(connection: sa.Connection, after_project: str, busy: bool) -> _Choice | None:
+    """Return one of the most urgent of the next project; None: none is READY."""
     after = {"after": after_project}
     if not busy:
         found = connection.execute(_ALONE, after).all()
-        alone = {row.id for row in found}
-        if not alone:
+        ids = {row.id for row in found}
+        if not ids:
             return None
-        if len(alone) == 1:
+        if len(ids) == 1:
             return found[0], order.holds_in(found), False
+    return _one_of_many(connection, after)
+
+
+def _one_of_many(
+    connection: sa.Connection, after: collections.abc.Mapping[str, str]
+) -> _Choice | None:
     rows = sorted(connection.execute(_CANDIDATES, after), key=_place)
     first = [row for row in rows if _place(row)[:3] == _place(rows[0])[:3]]
     if not first:

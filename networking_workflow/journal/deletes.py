@@ -3,9 +3,10 @@
 
 """DELETE of several rows, each by its whole primary key: locks those rows and no gap.
 
-MariaDB reads the whole of a table that it thinks small, whatever index it is told to use, and locks
-all of it: rows that others have just deleted, gaps where they insert. On Galera an applier that
-writes there then aborts the transaction. So it is given the primary keys as a table to join.
+For several rows MariaDB reads the whole of a table that it thinks small, whatever index it is told
+to use, and locks all of it: rows that others have just deleted, gaps where they insert. On Galera
+an applier that writes there then aborts the transaction. So it is given the primary keys as a table
+to join, where it heeds the hint.
 """
 
 import collections.abc
@@ -23,7 +24,10 @@ def delete_rows(
     table: sa.Table,
     rows: collections.abc.Sequence[tuple[typing.Any, ...]],
 ) -> None:
-    """Delete the rows of ``table`` whose primary keys are ``rows``; missing ones do not matter."""
+    """Delete the rows of ``table`` whose primary keys are ``rows``; missing ones do not matter.
+
+    They are locked in the order given.
+    """
     largest = _SIZES[-1]
     statement = _joined if connection.dialect.name in ("mysql", "mariadb") else _plain
     for start in range(0, len(rows), largest):
@@ -38,7 +42,7 @@ def delete_rows(
         connection.execute(statement(table, size), parameters)
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=32)
 def _plain(table: sa.Table, size: int) -> sa.Delete:
     def row(index: int) -> sa.ColumnElement[bool]:
         return sa.and_(*(column == _bound(column, index) for column in table.primary_key.columns))
@@ -46,7 +50,7 @@ def _plain(table: sa.Table, size: int) -> sa.Delete:
     return sa.delete(table).where(sa.or_(*(row(index) for index in range(size))))
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=32)
 def _joined(table: sa.Table, size: int) -> sa.TextClause:
     columns = list(table.primary_key.columns)
     these = " UNION ALL ".join(

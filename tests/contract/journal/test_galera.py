@@ -232,20 +232,27 @@ def test_a_key_older_than_the_cluster_gets_its_gate_from_a_shared_taker(cluster:
     wait_until(lambda: cluster.query(gen_of("network/n"))[0].gen == 8, 10.0, "gen 8")
 
 
+@pytest.mark.parametrize("ports", [0, 30])
 def test_a_change_that_is_still_to_commit_is_not_in_the_way_of_others_of_its_network(
-    cluster: World,
+    cluster: World, ports: int
 ) -> None:
-    """It locks no gap in which the other node's keys, gates and touches are inserted."""
-    cluster.record(change("network/n"), change("subnet/s"))
+    """It locks no gap in which the other node's keys, gates and touches are inserted.
+
+    Not if MariaDB takes tables for small ones either: touches are gone by the end of a transaction.
+    """
     shared = ["network/n", "subnet/s", "security_group/g"]
-    for number in range(30):  # whose touches are gone: MariaDB takes the table for an empty one
+    cluster.record(*(change(name) for name in shared))
+    for number in range(ports):
         cluster.record(change(f"port/{number}", shared=shared))
+    with cluster.api(0).begin() as connection:
+        for table in (tables.keys, tables.gates):
+            connection.exec_driver_sql(f"ANALYZE TABLE {table}")
     with cluster.api(0).connect() as late:
         record.record(late, [change("port/m", shared=shared)])
         for name in ("port/a", "port/z"):
             cluster.record(change(name, shared=shared), node=1)  # applied at the first node too
         late.commit()
-    ports = sa.select(tables.workflows.c.resource_id).where(
+    of_ports = sa.select(tables.workflows.c.resource_id).where(
         tables.workflows.c.resource_type == "port"
     )
-    assert {("a",), ("m",), ("z",)} <= set(cluster.query(ports))
+    assert {("a",), ("m",), ("z",)} <= set(cluster.query(of_ports))
