@@ -176,7 +176,7 @@ def _locking(statement: sa.Select[typing.Any]) -> sa.Select[typing.Any]:
 
 _LOCK_SHARED = _locking(sa.select(tables.keys.c.k, tables.keys.c.gen))
 #: Keys first: then gates are found by their whole primary key too, and no gap between them, where
-#: others insert theirs, is locked. Without the hint MariaDB reads all gates if they are few.
+#: others insert theirs, is locked. The hint: also where MariaDB believes that gates are few.
 _LOCK_SHARED_WITH_GATES = _locking(
     sa.select(tables.keys.c.k, tables.keys.c.gen)
     .select_from(_KEY_AND_GATE)
