@@ -22,7 +22,7 @@ Build = typing.Callable[[tuple[str, ...], typing.Callable[[], W]], flow.Flow]
 _NOTHING_KEPT = null.NullBackend()
 
 #: Engines that one thread keeps, at most.
-_MOST = 32
+MOST = 32
 
 
 class KeptEngines(typing.Generic[W]):
@@ -43,7 +43,7 @@ class KeptEngines(typing.Generic[W]):
         key = tuple(names)
         loaded = self._idle.pop(key, None) or _Loaded(self._build, key)
         loaded.run(work)
-        if len(self._idle) >= _MOST:
+        if len(self._idle) >= MOST:
             self._idle.clear()
         self._idle[key] = loaded
 

@@ -16,6 +16,7 @@ import typing
 import sqlalchemy as sa
 
 from networking_workflow.journal import (
+    candidates,
     children,
     chores,
     claims,
@@ -102,7 +103,7 @@ class Journal:
     def has_work(self) -> bool:
         """Return whether anything is READY, or RETRYING and due: one cheap statement."""
         with self._polling.connect() as connection:
-            return claims.has_work(connection)
+            return candidates.has_work(connection)
 
     def claim(
         self,

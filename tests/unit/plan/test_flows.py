@@ -193,6 +193,21 @@ def test_an_engine_is_built_once_for_workflows_with_the_same_tasks():
     assert built == [("a",), ("a", "b")]
 
 
+def test_a_thread_keeps_a_bounded_number_of_engines():
+    alive = weakref.WeakSet()
+
+    def build(names, present):
+        flow = flows.build(names, present)
+        alive.add(flow)
+        return flow
+
+    engines = kept.KeptEngines(build)
+    for number in range(3 * kept.MOST):
+        run(Recorder(), f"driver-{number}", engines=engines)
+        gc.collect()
+        assert len(alive) <= kept.MOST
+
+
 def test_a_kept_engine_keeps_nothing_of_the_work_that_it_did():
     engines = kept.KeptEngines(flows.build)
     recorder = Recorder()
