@@ -7,9 +7,11 @@ import typing
 
 from neutron.common.ovn import acl as ovn_acl
 from neutron_lib import context as n_context
+from neutron_lib.plugins import constants as plugin_constants
+from neutron_lib.plugins import directory
 
 from networking_workflow.drivers import protocol
-from networking_workflow.drivers.ovn import connections, settings
+from networking_workflow.drivers.ovn import connections, seams, settings
 from networking_workflow.drivers.ovn import errors as ovn_errors
 from networking_workflow.drivers.ovn.apply import work as apply_work
 from networking_workflow.model import errors, states
@@ -29,6 +31,9 @@ class OnOvn:
     #: Resource types that it knows.
     kinds: typing.ClassVar[typing.Container[str]]
 
+    #: As for :func:`seams.use_own_connections`.
+    pings_apart: typing.ClassVar[bool]
+
     def __init__(
         self, mech_driver: typing.Any, plugin: typing.Any, own: connections.Connections
     ) -> None:
@@ -42,11 +47,23 @@ class OnOvn:
 
     def probe(self) -> None:
         """See :meth:`protocol.Driver.probe`."""
-        self._connections.get()
+        self._connect()
 
     def close(self) -> None:
         """Give the connections up."""
         self._connections.close()
+
+    def _connect(self) -> connections.Pair:
+        """Return the connections of its own, once nothing of stock's can take them for its own.
+
+        :raises BackendUnreachable: if a server does not answer in time.
+        """
+        seams.use_own_connections(self._mech_driver, pings_apart=self.pings_apart)
+        seams.use_own_client(directory.get_plugin(plugin_constants.L3))
+        # Neutron keeps the first OVNClient of a process in a singleton (its placement extension):
+        # that must be stock's own, which the next line makes if it is not there.
+        _ = self._mech_driver._ovn_client
+        return self._connections.get()
 
     def _work(self, pair: connections.Pair, target: protocol.Target) -> apply_work.Work:
         return apply_work.Work(

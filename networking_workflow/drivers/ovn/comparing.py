@@ -32,6 +32,7 @@ class OvnComparing(base.OnOvn):
     """
 
     kinds = wanted.KINDS
+    pings_apart = False
 
     def __init__(self, mech_driver: typing.Any, *, plugin: typing.Any, timeout_s: float) -> None:
         own = connections.Connections(timeout_s, read_only=True)
@@ -39,8 +40,7 @@ class OvnComparing(base.OnOvn):
 
     def differences(self, target: protocol.Target) -> list[str]:
         """See ``Comparing.differences``."""
-        seams.use_own_connections(self._mech_driver, pings_apart=False)
-        pair = self._connections.get()
+        pair = self._connect()
         work = self._work(pair, target)
         with seams.own_connections(pair):
             try:

@@ -70,6 +70,7 @@ class OvnDriver(base.OnOvn):
     """
 
     kinds = _KINDS
+    pings_apart = True
 
     def __init__(self, mech_driver: typing.Any, *, plugin: typing.Any, timeout_s: float) -> None:
         super().__init__(mech_driver, plugin, connections.Connections(timeout_s))
@@ -95,13 +96,6 @@ class OvnDriver(base.OnOvn):
                 return None
             except ovn_errors.EXPECTED as failed:
                 raise self._understand(pair, failed) from failed
-
-    def _connect(self) -> connections.Pair:
-        seams.use_own_connections(self._mech_driver)
-        # Neutron keeps the first OVNClient of a process in a singleton (its placement extension):
-        # that must be stock's own, which the next line makes if it is not there.
-        _ = self._mech_driver._ovn_client
-        return self._connections.get()
 
     def _forget(self, work: apply_work.Work, gone: Exception) -> None:
         """The row went while it was worked on: leave nothing in OVN that nobody would clean up.

@@ -70,19 +70,42 @@ def use_own_connections(mech_driver: typing.Any, *, pings_apart: bool = True) ->
     :param pings_apart: and keep ``GET /agents`` from writing to OVN; False: all is as in stock for
         whoever is no conductor.
     """
-    stock = type(mech_driver)
-    if issubclass(stock, _PerThread):
-        return
     names = ("_nb_ovn", "_sb_ovn", "_ovn_client_inst")
-    state = {name: mech_driver.__dict__.pop(name) for name in names}
-    added = _PingsApart if pings_apart else _PerThread
-    mech_driver.__class__ = type(f"Workflow{stock.__name__}", (added, stock), {})
-    for name, value in state.items():
-        setattr(mech_driver, name, value)
+    _let_depend_on_thread(mech_driver, _PingsApart if pings_apart else _PerThread, names)
+
+
+def use_own_client(l3_plugin: typing.Any) -> None:
+    """Make the ``OVNClient`` of OVN's router plugin depend on who asks, as the driver's does.
+
+    It makes one at the first use and keeps it: were that a conductor's, the events that an API
+    process handles would be looked at in another copy of OVN than they came from, one that a
+    conductor closes when it ends. Any other plugin is left as it is, and so is None.
+    """
+    if "_ovn_client_inst" in getattr(l3_plugin, "__dict__", ()):
+        _let_depend_on_thread(l3_plugin, _ClientPerThread, ("_ovn_client_inst",))
+
+
+def _let_depend_on_thread(stock: typing.Any, added: type, names: typing.Iterable[str]) -> None:
+    """Let the class ``added``, which has properties of these names, stand before an instance's.
+
+    Threads that use it meanwhile find a value at every moment.
+    """
+    kind = stock.__class__
+    if issubclass(kind, _ClientPerThread):
+        return
+    for name in names:
+        stock.__dict__[_stored(name)] = stock.__dict__[name]
+    stock.__class__ = type(f"Workflow{kind.__name__}", (added, kind), {})
+    for name in names:
+        stock.__dict__.pop(name, None)
+
+
+def _stored(name: str) -> str:
+    return f"_stock{name}"
 
 
 def _per_thread(name: str, own: str) -> typing.Any:
-    stored = f"_stock{name}"
+    stored = _stored(name)
 
     def get(driver: typing.Any) -> typing.Any:
         pair = OWN_PAIR.get()
@@ -94,12 +117,15 @@ def _per_thread(name: str, own: str) -> typing.Any:
     return property(get, set_)
 
 
-class _PerThread:
+class _ClientPerThread:
     """Goes before the stock class; the stock properties read and write these attributes."""
 
+    _ovn_client_inst = _per_thread("_ovn_client_inst", "client")
+
+
+class _PerThread(_ClientPerThread):
     _nb_ovn = _per_thread("_nb_ovn", "nb")
     _sb_ovn = _per_thread("_sb_ovn", "sb")
-    _ovn_client_inst = _per_thread("_ovn_client_inst", "client")
 
 
 class _PingsApart(_PerThread):

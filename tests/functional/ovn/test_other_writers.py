@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import typing
+import uuid
 
 import pytest
 from futurist import periodics
@@ -311,6 +312,26 @@ def _comes(flag: threading.Event) -> None:
     flag.clear()
 
 
+class _Marked(row_event.RowEvent):
+    """Is handled after whatever happened northbound before the mark."""
+
+    def __init__(self) -> None:
+        super().__init__((self.ROW_UPDATE,), "NB_Global", None)
+
+    def match_fn(self, event: str, row: typing.Any, old: typing.Any = None) -> bool:
+        before = getattr(old, "external_ids", None)
+        return before is not None and before.get("mark") != row.external_ids.get("mark")
+
+    def run(self, event: str, row: typing.Any, old: typing.Any) -> None:
+        """Do nothing."""
+
+
+def _all_are_handled(world: World, mark: threading.Event) -> None:
+    """Return when what happened northbound until now has been handled; ``mark`` is heard."""
+    world.ovn.nbctl("set", "NB_Global", ".", f"external_ids:mark={uuid.uuid4()}")
+    _comes(mark)
+
+
 def port_lives(world: World) -> None:
     """It comes up on a chassis, appears on another one, and goes down."""
     driver = world.neutron.mech_driver
@@ -416,18 +437,24 @@ def chassis_appears(world: World) -> None:
     if releases.northbound().gateways_have_group:
         followers.append(ovsdb_monitor.HAChassisGroupRouterEvent(driver))
     listed = ("--bare", "--columns=chassis_name", "list", CHASSIS_TABLE)
+    listed_now = []
     with (
         heard(driver.sb_ovn, chassis) as (comes_or_goes,),
-        heard(driver.nb_ovn, *followers) as follow,
+        heard(driver.nb_ovn, *followers, _Marked()) as (*follow, mark),
     ):
-        world.ovn.add_chassis("ch3", "cmp3")
-        for flag in (comes_or_goes, *follow):
-            _comes(flag)
-        assert "ch3" in world.ovn.nbctl(*listed)
-        world.ovn.remove_chassis("ch3")
-        for flag in (comes_or_goes, *follow):
-            _comes(flag)
-    assert "ch3" not in world.ovn.nbctl(*listed)
+        for change in (
+            lambda: world.ovn.add_chassis("ch3", "cmp3"),
+            lambda: world.ovn.remove_chassis("ch3"),
+        ):
+            for flag in follow:
+                flag.clear()
+            change()
+            for flag in (comes_or_goes, *follow):
+                _comes(flag)
+            # Stock looks for each chassis of a group, and does not expect that one is gone.
+            _all_are_handled(world, mark)
+            listed_now.append("ch3" in world.ovn.nbctl(*listed))
+    assert listed_now == [True, False]
 
 
 def gateway_port_appears(world: World) -> None:
@@ -540,17 +567,13 @@ def test_nothing_is_to_mend_when_all_have_written_after_the_changes(world: World
     assert world.mend() == []
 
 
-class _Marked(row_event.RowEvent):
-    """Is handled after whatever happened before the mark."""
-
-    def __init__(self) -> None:
-        super().__init__((self.ROW_UPDATE,), "Logical_Switch_Port", None)
-
-    def match_fn(self, event: str, row: typing.Any, old: typing.Any = None) -> bool:
-        return "mark" in row.external_ids
-
-    def run(self, event: str, row: typing.Any, old: typing.Any) -> None:
-        """Do nothing."""
+def test_what_handles_events_looks_where_they_came_from(world: World) -> None:
+    """Not at a conductor's copy of OVN, though a conductor was the first that asked."""
+    driver, l3_plugin = world.neutron.mech_driver, directory.get_plugin(plugin_constants.L3)
+    world.conductor.drain()
+    for client in (driver._ovn_client, l3_plugin._ovn_client):
+        assert client._nb_idl is driver.nb_ovn
+        assert client._sb_idl is driver.sb_ovn
 
 
 def test_change_of_a_router_port_reaches_the_router_by_its_workflow_alone(world: World) -> None:
@@ -564,8 +587,7 @@ def test_change_of_a_router_port_reaches_the_router_by_its_workflow_alone(world:
     (port,) = (row for row in world.conductor.waiting() if row.resource_type == "port")
     with heard(driver.nb_ovn, stock, _Marked()) as (_, mark):
         world.conductor.run(port)
-        world.ovn.nbctl("set", "Logical_Switch_Port", world.port, "external_ids:mark=x")
-        _comes(mark)
+        _all_are_handled(world, mark)
     assert world.get("Logical_Router_Port", name, "networks") == before
     world.conductor.drain()
     assert "10.1.0.200" in world.get("Logical_Router_Port", name, "networks")

@@ -6,6 +6,7 @@
 import threading
 import types
 import typing
+import weakref
 
 import pytest
 from futurist import periodics
@@ -14,6 +15,7 @@ from neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb import (
     ovn_client,
     ovsdb_monitor,
 )
+from neutron.services.ovn_l3 import plugin as ovn_l3
 from ovsdbapp.backend.ovs_idl import connection
 
 from networking_workflow.drivers.ovn import connections, reads, seams
@@ -27,6 +29,7 @@ UPSTREAM = {
     ovn_client.OVNClient._get_port_options: {28: "2660a7ba6b0d", 29: "4cb1aa60d7a6"},
     connection.Connection.run: {28: "2e7cd5a3a9a0", 29: "212525147ec6"},
     connection.TransactionQueue: "07aad648b4fe",
+    ovn_l3.OVNL3RouterPlugin._ovn_client.fget: "40d4e64f1469",
 }
 
 
@@ -70,6 +73,34 @@ def test_stock_may_go_on_setting_its_own() -> None:
     seams.use_own_connections(driver)
     driver._nb_ovn = "reconnected"
     assert driver.nb_ovn == "reconnected"
+
+
+class StockRouters:
+    """Makes its client at the first use and keeps it, as OVN's router plugin does."""
+
+    def __init__(self) -> None:
+        self._ovn_client_inst: str | None = None
+
+    @property
+    def client(self) -> str:
+        if self._ovn_client_inst is None:
+            self._ovn_client_inst = "client"
+        return self._ovn_client_inst
+
+
+def test_the_client_of_routers_is_the_process_own_even_if_a_conductor_asks_first() -> None:
+    plugin = StockRouters()
+    seams.use_own_client(weakref.proxy(plugin))  # as ``directory.get_plugin`` returns it
+    seams.use_own_client(weakref.proxy(plugin))
+    with seams.own_connections(OWN):
+        assert plugin.client == "own client"
+    assert plugin.client == "client"
+
+
+def test_a_router_plugin_of_somebody_else_is_left_alone() -> None:
+    seams.use_own_client(None)
+    seams.use_own_client(plugin := object())
+    assert type(plugin) is object
 
 
 @pytest.mark.parametrize("name", seams.LEFT_TO_WORKFLOWS)
